@@ -1,0 +1,104 @@
+"""The contract of an algorithm: the papers' two phases, in four names.
+
+    start(x0, work)            (K, P) first parameters -> State
+    learn(state, work)         on-device learning; nothing is sent
+    cooperate(state, channel)  peer-to-peer cooperation; nothing is learned
+    models(state)              (K, P) parameters that are evaluated
+
+An algorithm is a frozen dataclass whose fields are its options, registered with what it requires:
+
+    @algorithm(needs=("row stochastic",))     checked by name before anything trains, see NEEDS
+    @algorithm(graph=False)                   does not speak over links: no failures, no initialization protocol
+    @algorithm(pooled=True)                   one device that holds all the data
+
+State is a NamedTuple of tensors that no phase changes in place: together with the round's number it is all there is
+to a run, so that a run can be resumed from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from p2pl import registry
+from p2pl.channel import Channel
+from p2pl.experiment import Experiment
+from p2pl.network import Network
+from p2pl.registry import SpecError
+
+
+class Work(Protocol):
+    """What a device may do with its own data; made by the engine, one for all K devices.
+
+    sizes: (K,) samples a device, as numbers of x's dtype. lr: learning rate.
+    """
+
+    sizes: Tensor
+    lr: float
+
+    def train(
+        self, x: Tensor, velocity: Tensor, devices: np.ndarray | None = None, drift: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The spec's learning phase (epochs or steps of SGD) of every device, or of some: new x and velocity, (K, P).
+
+        drift: (K, P) added to x in equal parts over the steps of the phase.
+        """
+        ...
+
+    def gradient(self, x: Tensor) -> Tensor:
+        """(K, P): each device's gradient at its row of x, on its next mini-batch."""
+        ...
+
+    def stream(self, name: str) -> np.random.Generator:
+        """This round's random numbers for the purpose `name`."""
+        ...
+
+
+class Parameters(NamedTuple):
+    """The state of most algorithms: parameters and velocities, (K, P) each."""
+
+    x: Tensor
+    velocity: Tensor
+
+
+class Algorithm(Protocol):
+    """See the module's docstring. phases: their order within a round."""
+
+    phases: ClassVar[tuple[str, str]]
+
+    def start(self, x0: Tensor, work: Work) -> Any: ...
+
+    def learn(self, state: Any, work: Work) -> Any: ...
+
+    def cooperate(self, state: Any, channel: Channel) -> Any: ...
+
+    def models(self, state: Any) -> Tensor: ...
+
+
+def _stochastic(kinds: tuple[str, ...]) -> Any:
+    return lambda experiment, network: (
+        registry.mixing.entry(experiment.mixing.name).traits["stochastic"] in kinds,
+        f"mixing '{experiment.mixing.name}' is {registry.mixing.entry(experiment.mixing.name).traits['stochastic']}"
+        " stochastic",
+    )
+
+
+# need -> (experiment, network) -> (whether it is met, what stands against it)
+NEEDS: dict[str, Any] = {
+    "row stochastic": _stochastic(("row", "doubly")),
+    "doubly stochastic": _stochastic(("doubly",)),
+    "column stochastic": _stochastic(("column", "doubly")),
+    "undirected": lambda experiment, network: (not network.directed, f"'{network.name}' is directed"),
+    "static": lambda experiment, network: (network.static, f"'{network.name}' varies in time"),
+}
+
+
+def check_needs(experiment: Experiment, network: Network) -> None:
+    """Raises SpecError naming the need of the experiment's algorithm that its graph or weights do not meet."""
+    name = experiment.algorithm.name  # type: ignore[union-attr]
+    for need in registry.algorithm.entry(name).traits.get("needs", ()):
+        met, obstacle = NEEDS[need](experiment, network)
+        if not met:
+            raise SpecError(f"algorithm '{name}' needs {need} weights or graph, but {obstacle}")

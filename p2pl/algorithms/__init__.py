@@ -1,0 +1,1 @@
+"""Algorithms, one file each. The contract, with its reasons, is in `p2pl.algorithm`."""

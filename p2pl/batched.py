@@ -1,0 +1,156 @@
+"""One model, many parameter vectors: forward passes and gradients for a block of devices at a time.
+
+Parameters are rows of a (B, P) tensor, in the order of `module.parameters()`; inputs are (B, b, ...), one mini-batch
+a device, or (1, b, ...), the same for all.
+
+`AnyModule` works for every torch.nn.Module, one device after another by autograd. `BatchedMLP` has the derivative of
+a multi-layer perceptron written out, for all devices of a block in one batched product; the tests hold it to `AnyModule`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from p2pl.models.mlp import ACTIVATIONS, MLP
+from p2pl.registry import SpecError
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def loss_function(name: str, outputs: int) -> Loss:
+    """(b, C) outputs and targets, class numbers or values -> the mean loss, as torch defines it.
+
+    mse: nn.MSELoss, the mean over samples and outputs; class numbers become one-hot rows.
+    """
+    if name == "cross_entropy":
+        return F.cross_entropy
+    return lambda output, target: F.mse_loss(output, dense_targets(target, outputs).to(output.dtype))
+
+
+def dense_targets(target: Tensor, outputs: int) -> Tensor:
+    """Class numbers as one-hot rows; real values as they are."""
+    return target if target.is_floating_point() else F.one_hot(target, outputs)
+
+
+class BatchedModel(Protocol):
+    """parameters: P, how many numbers one device holds. block: how many devices are best treated together."""
+
+    parameters: int
+    block: int
+
+    def forward(self, x: Tensor, inputs: Tensor) -> Tensor:
+        """(B, P) parameters, inputs as above -> (B, b, C) outputs."""
+        ...
+
+    def gradient(self, x: Tensor, inputs: Tensor, targets: Tensor, out: Tensor) -> None:
+        """Writes the gradient of each device's mean loss, (B, P), to `out`."""
+        ...
+
+
+def batched(module: nn.Module, loss: str, outputs: int) -> BatchedModel:
+    """The fastest form there is for a module. Raises SpecError for one with running statistics (BatchNorm)."""
+    kept = [name for name, buffer in module.named_buffers() if buffer.is_floating_point()]
+    if kept:
+        raise SpecError(
+            f"the model keeps running statistics ({kept[0]}, ...) that are neither trained nor mixed: use GroupNorm"
+            " in place of BatchNorm"
+        )
+    return BatchedMLP(module, loss, outputs) if isinstance(module, MLP) else AnyModule(module, loss, outputs)
+
+
+class AnyModule:
+    """Any torch.nn.Module, one device at a time."""
+
+    block = 1
+
+    def __init__(self, module: nn.Module, loss: str, outputs: int) -> None:
+        self.module, self.loss = module, loss_function(loss, outputs)
+        self.weights = [p for p in module.parameters() if p.requires_grad]
+        self.parameters = sum(p.numel() for p in self.weights)
+
+    def _hold(self, row: Tensor) -> None:
+        """Make the module's parameters views of one row of x."""
+        for weight, part in zip(self.weights, row.split([w.numel() for w in self.weights]), strict=True):
+            weight.data = part.view_as(weight)
+
+    def forward(self, x: Tensor, inputs: Tensor) -> Tensor:
+        outputs = []
+        self.module.eval()
+        with torch.no_grad():
+            for k, row in enumerate(x):
+                self._hold(row)
+                outputs.append(self.module(inputs[k if len(inputs) > 1 else 0]))
+        return torch.stack(outputs)
+
+    def gradient(self, x: Tensor, inputs: Tensor, targets: Tensor, out: Tensor) -> None:
+        self.module.train()
+        for k, row in enumerate(x):
+            self._hold(row)
+            loss = self.loss(self.module(inputs[k]), targets[k])
+            parts = torch.autograd.grad(loss, self.weights)
+            torch.cat([part.reshape(-1) for part in parts], out=out[k])
+
+
+class BatchedMLP:
+    """A multi-layer perceptron for B devices at once: layer l maps h to act(s W h + t b), (s, t) its two scales."""
+
+    block = 4
+
+    def __init__(self, module: MLP, loss: str, outputs: int) -> None:
+        self.activation, self.scales = ACTIVATIONS[module.activation], module.scales
+        self.loss, self.outputs = loss, outputs
+        self.shapes = [(layer.out_features, layer.in_features, layer.bias is not None) for layer in module.layers]
+        self.parameters = sum(p.numel() for p in module.parameters())
+
+    def _layers(self, x: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+        """Views of (B, P) as each layer's weights (B, out, in) and bias (B, 1, out)."""
+        views, start = [], 0
+        for out, width, has_bias in self.shapes:
+            weight = x[:, start : start + out * width].unflatten(1, (out, width))
+            start += out * width
+            bias = x[:, start : start + out].unsqueeze(1) if has_bias else None
+            start += out if has_bias else 0
+            views.append((weight, bias))
+        return views
+
+    def _passes(self, x: Tensor, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Inputs of every layer, and pre-activations of every layer (the last are the outputs)."""
+        held, before = [inputs.flatten(2).expand(len(x), -1, -1)], []
+        for (weight, bias), (scale, bias_scale) in zip(self._layers(x), self.scales, strict=True):
+            if before:
+                held.append(self.activation.value(before[-1]))
+            turned = weight.transpose(1, 2)
+            if bias is None:
+                before.append(torch.bmm(held[-1], turned) * scale)
+            else:
+                before.append(torch.baddbmm(bias, held[-1], turned, beta=bias_scale, alpha=scale))
+        return held, before
+
+    def forward(self, x: Tensor, inputs: Tensor) -> Tensor:
+        return self._passes(x, inputs)[1][-1]
+
+    def gradient(self, x: Tensor, inputs: Tensor, targets: Tensor, out: Tensor) -> None:
+        held, before = self._passes(x, inputs)
+        delta = self._loss_slope(before[-1], targets)
+        weights, parts = self._layers(x), self._layers(out)
+        for layer in reversed(range(len(weights))):
+            scale, bias_scale = self.scales[layer]
+            to_weight, to_bias = parts[layer]
+            to_weight.baddbmm_(delta.transpose(1, 2), held[layer], beta=0, alpha=scale)
+            if to_bias is not None:
+                torch.sum(delta, dim=1, keepdim=True, out=to_bias).mul_(bias_scale)
+            if layer:
+                delta = torch.bmm(delta, weights[layer][0]).mul_(scale)
+                delta = delta.mul_(self.activation.slope(before[layer - 1], held[layer]))
+
+    def _loss_slope(self, output: Tensor, targets: Tensor) -> Tensor:
+        """Derivative of each device's mean loss by its outputs, (B, b, C)."""
+        wanted = dense_targets(targets, self.outputs).to(output.dtype)
+        if self.loss == "cross_entropy":
+            return (output.softmax(dim=2) - wanted) / output.shape[1]
+        return (output - wanted) * (2 / (output.shape[1] * output.shape[2]))

@@ -1,0 +1,188 @@
+"""The command `p2pl`: run, data, collect, list, graph. Wrong input ends with a sentence on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from p2pl import registry
+from p2pl.experiment import Experiment
+from p2pl.registry import SpecError, did_you_mean
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code: 0, or 2 if the input was wrong."""
+    options = parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except SpecError as problem:
+        print(f"p2pl: {problem}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output has gone, as in `p2pl list | head`
+        sys.stderr.close()
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="p2pl", description="Peer-to-peer deep learning, simulated and measured.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a spec and write its results")
+    run.add_argument("spec", help="a YAML file, or the spec itself as a JSON mapping")
+    run.add_argument("--out", required=True, type=Path, help="results file to write, .parquet")
+    run.add_argument("--seeds", help="run each of these seeds, e.g. 0,1,2 (default: the spec's own)")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=V[,V]", help="change a key; several values: a grid")
+    run.add_argument("--json", action="store_true", help="print the summary as one JSON object (several runs: {'runs': [...]})")
+    run.set_defaults(command=run_command)
+
+    data = commands.add_parser("data", help="check that a data set is there; print its source and checksum as JSON")
+    data.add_argument("name", help="a name, or a JSON mapping with name and options")
+    data.set_defaults(command=data_command)
+
+    collect = commands.add_parser("collect", help="join the results of one block of a table of experiments")
+    collect.add_argument("table", type=Path, help="e.g. config/config.yaml")
+    collect.add_argument("block", help="name of an experiment in the table")
+    collect.add_argument("--runs", required=True, type=Path, help="folder of the runs' results")
+    collect.add_argument("--out", required=True, type=Path, help="table to write, .parquet")
+    collect.set_defaults(command=collect_command)
+
+    listing = commands.add_parser("list", help="show everything that a spec can name")
+    listing.add_argument("kind", nargs="?", help="only one kind, e.g. topology")
+    listing.add_argument("--json", action="store_true", help="names, docstrings and options as JSON")
+    listing.set_defaults(command=list_command)
+
+    graph = commands.add_parser("graph", help="measure and draw a topology with a mixing rule")
+    graph.add_argument("name", help="a topology, or a JSON mapping with name and options")
+    graph.add_argument("--devices", type=int, default=10)
+    graph.add_argument("--mixing", default="p2pl", help="a mixing rule, or a JSON mapping")
+    graph.add_argument("--seed", type=int, default=0)
+    graph.add_argument("--out", type=Path, help="picture to draw, .png or .pdf")
+    graph.add_argument("--json", action="store_true", help="print diameter, slem, stationary, edges as JSON")
+    graph.set_defaults(command=graph_command)
+    return top
+
+
+def run_command(options: argparse.Namespace) -> None:
+    experiments = experiments_of(options.spec, options.set, options.seeds)
+    check_writable(options.out)
+    import torch
+
+    from p2pl.progress import Progress
+    from p2pl.run import run_all
+
+    torch.set_num_threads(1)  # one thread a run, runs side by side: faster in all, and the same bytes on any machine
+    with Progress([experiment.rounds for experiment in experiments]) as progress:
+        summaries = run_all(experiments, options.out, report=progress.report)
+    if options.json:
+        print(json.dumps(summaries[0] if len(summaries) == 1 else {"runs": summaries}))
+    else:
+        progress.summary(summaries, options.out)
+
+
+def experiments_of(spec: str, changes: Sequence[str], seeds: str | None) -> list[Experiment]:
+    """The experiments that the arguments of `p2pl run` ask for: every combination of the values given."""
+    grid: dict[str, list[Any]] = {}
+    for change in changes:
+        key, separator, values = change.partition("=")
+        if not separator:
+            raise SpecError(f"--set {change}: expected KEY=VALUE, as in --set training.lr=0.01,0.05")
+        grid[key] = values_of(values, f"--set {key}")
+    if seeds is not None:
+        grid["seed"] = values_of(seeds, "--seeds")
+    base = Experiment.from_yaml(spec) if not spec.lstrip().startswith("{") else Experiment.of(mapping_of(spec))
+    return [base.replace(**dict(zip(grid, values, strict=True))) for values in itertools.product(*grid.values())]
+
+
+def values_of(text: str, where: str) -> list[Any]:
+    """`a,b` as YAML values; commas inside brackets do not separate."""
+    try:
+        return list(yaml.safe_load(f"[{text}]"))
+    except yaml.YAMLError:
+        raise SpecError(f"{where}: '{text}' is not a list of YAML values") from None
+
+
+def mapping_of(text: str) -> Any:
+    """A word as itself, `{...}` as the mapping it says."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as problem:
+        raise SpecError(f"not a mapping: {problem}") from None
+
+
+def check_writable(path: Path) -> None:
+    """Raises SpecError, before hours of work, if the results could not be written afterwards."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = path.parent / f".{path.name}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as problem:
+        raise SpecError(f"cannot write {path}: {problem.strerror}") from None
+    if path.is_dir():
+        raise SpecError(f"cannot write {path}: it is a folder")
+
+
+def data_command(options: argparse.Namespace) -> None:
+    from p2pl.data import load
+
+    known = load(registry.dataset.resolve(mapping_of(options.name)))
+    facts = {"name": known.name, "source": known.source, "checksum": known.checksum}
+    print(json.dumps(facts | {"train": len(known.x_train), "test": len(known.x_test)}))
+
+
+def collect_command(options: argparse.Namespace) -> None:
+    from p2pl.results import collect
+    from p2pl.sweep import cells, read_table
+
+    table = read_table(options.table)
+    if options.block not in table["experiments"]:
+        raise SpecError(f"{options.table} has no experiment '{options.block}'{did_you_mean(options.block, table['experiments'])}")
+    collect(cells(table, options.block), options.runs, options.out)
+
+
+def list_command(options: argparse.Namespace) -> None:
+    families = {family.kind: family for family in registry.FAMILIES}
+    if options.kind is not None and options.kind not in families:
+        raise SpecError(f"there is no kind '{options.kind}'{did_you_mean(options.kind, families)}")
+    chosen = [family for kind, family in families.items() if options.kind in (None, kind)]
+    if options.json:
+        print(json.dumps({family.kind: {name: described(entry) for name, entry in family.entries.items()} for family in chosen}))
+        return
+    for family in chosen:
+        print(f"{family.kind}")
+        for name, entry in sorted(family.entries.items()):
+            print(f"  {name:<22}{entry.doc}")
+            written = [f"{o.name}{'' if o.required else f' = {o.default}'}" for o in entry.options.values()]
+            if written:
+                print(f"  {'':<22}  options: {', '.join(written)}")
+        print()
+
+
+def described(entry: registry.Entry) -> dict[str, Any]:
+    options = {o.name: {"type": o.annotation, "required": o.required, "default": o.default} for o in entry.options.values()}
+    return {"doc": entry.doc, "options": options}
+
+
+def graph_command(options: argparse.Namespace) -> None:
+    from p2pl.graph import describe, text
+
+    facts = describe(mapping_of(options.name), options.devices, mapping_of(options.mixing), options.seed)
+    if options.out is not None:
+        from p2pl.drawing import draw_network
+
+        check_writable(options.out)
+        draw_network(facts.network, facts.stationary, options.out)
+    print(json.dumps(facts.plain()) if options.json else text(facts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The loop, owned once: an experiment unfolds into snapshots.
+
+    for snapshot in simulate(Experiment(dataset="digits", devices=8, rounds=20)):
+        print(snapshot.round, snapshot.phase, snapshot.measures)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from p2pl import data, registry
+from p2pl.algorithm import Algorithm, check_needs
+from p2pl.batched import batched
+from p2pl.channel import Channel, packets_of
+from p2pl.data import Dataset
+from p2pl.experiment import Experiment
+from p2pl.metrics import Meter, least_squares_optimum
+from p2pl.models.mlp import MLP
+from p2pl.network import Network
+from p2pl.registry import SpecError
+from p2pl.seeds import stream
+from p2pl.training import LocalData, LocalWork
+from p2pl.transmission import Transmission
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The K models after one phase of one round.
+
+    phase: `start` (round 0, after initialization), `learn` or `cooperate`. models: (K, P). measures: a row of results
+    (see `p2pl.metrics`) with the cost so far; None in rounds that are not evaluated. status: `running`, and in the last
+    snapshot `finished` or `diverged at round r` (then its models are not finite, or too large to evaluate).
+    """
+
+    round: int
+    phase: str
+    models: Tensor
+    measures: dict[str, Any] | None
+    status: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An experiment with everything in place, checked: nothing that is left can be refused."""
+
+    experiment: Experiment
+    data: Dataset
+    algorithm: Algorithm
+    work: LocalWork
+    channel: Channel
+    meter: Meter
+    draws: Tensor
+
+
+def simulate(experiment: Experiment, root: str | Path | None = None) -> Iterator[Snapshot]:
+    """Run an experiment. Yields a Snapshot after initialization and after each phase of each round.
+
+    root: folder of the data sets ($P2PL_DATA, or `resources/data`, if left out). Raises SpecError before any training
+    if the experiment cannot run: at the first snapshot.
+    """
+    yield from unfold(prepare(experiment, root))
+
+
+def unfold(setting: Setting) -> Iterator[Snapshot]:
+    """The rounds of a prepared experiment, see `simulate`."""
+    experiment, work, channel, algorithm = setting.experiment, setting.work, setting.channel, setting.algorithm
+    state = algorithm.start(first_parameters(setting), work)
+    snapshot = observe(setting, 0, "start", algorithm.models(state))
+    yield snapshot
+    for number in range(1, experiment.rounds + 1):
+        work.round = number
+        for phase in algorithm.phases:
+            if snapshot.status != "running":
+                return
+            state = algorithm.learn(state, work) if phase == "learn" else algorithm.cooperate(state, channel)
+            snapshot = observe(setting, number, phase, algorithm.models(state))
+            yield snapshot
+
+
+def first_parameters(setting: Setting) -> Tensor:
+    """(K, P) parameters after initialization. Algorithms that use no graph start from the devices' own draws."""
+    experiment = setting.experiment
+    if not experiment.uses_graph:
+        return setting.draws
+    rng = stream(experiment.seed, "leader")
+    start: Tensor = registry.initialization.call(
+        experiment.initialization, draws=setting.draws, channel=setting.channel, rng=rng
+    )
+    return start
+
+
+def observe(setting: Setting, number: int, phase: str, models: Tensor) -> Snapshot:
+    """A snapshot, measured if the round is due. Models that are not finite, or whose loss is not, have diverged."""
+    experiment, channel = setting.experiment, setting.channel
+    due = number % experiment.evaluation.every == 0 or number == experiment.rounds
+    last = number == experiment.rounds and phase == (setting.algorithm.phases[-1] if number else "start")
+    if not bool(torch.isfinite(models).all()):
+        return Snapshot(number, phase, models, None, f"diverged at round {number}")
+    measures = setting.meter.measure(models) if due else None
+    if measures is not None:
+        if not all(np.isfinite(v) for v in measures.values() if isinstance(v, float)):
+            return Snapshot(number, phase, models, None, f"diverged at round {number}")
+        measures |= {"messages": channel.messages, "bytes_sent": channel.bytes_sent}
+    return Snapshot(number, phase, models, measures, "finished" if last else "running")
+
+
+def prepare(experiment: Experiment, root: str | Path | None = None) -> Setting:
+    """Build all that a run needs. Raises SpecError if anything in the spec cannot be had."""
+    network = Network(experiment.topology, experiment.devices, experiment.seed)
+    check_needs(experiment, network)
+    known = data.load(experiment.dataset, None if root is None else Path(root))
+    if experiment.samples is not None:
+        known = data.take(known, experiment.samples, stream(experiment.seed, "data"))
+    pooled = registry.algorithm.entry(experiment.algorithm.name).traits.get("pooled", False)
+    shards = [np.arange(len(known.x_train))] if pooled else shares(experiment, known)
+    dtype = getattr(torch, experiment.dtype)
+
+    module, draws = draw_models(experiment, known, len(shards), dtype)
+    model = batched(module, experiment.loss, known.classes)
+    inputs, targets = tensors(known.x_train, known.y_train, dtype)
+    work = LocalWork(model, LocalData(inputs, targets, shards, experiment.training, experiment.seed), dtype)
+    return Setting(
+        experiment=experiment,
+        data=known,
+        algorithm=registry.algorithm.call(experiment.algorithm),
+        work=work,
+        channel=make_channel(experiment, network, np.array([len(s) for s in shards]), draws),
+        meter=make_meter(experiment, known, shards, module, work, dtype),
+        draws=draws,
+    )
+
+
+def shares(experiment: Experiment, known: Dataset) -> list[np.ndarray]:
+    """Row numbers of each device's training samples."""
+    rng = stream(experiment.seed, "partition")
+    count = len(known.x_train)
+    if count < experiment.devices:
+        raise SpecError(f"{count} training samples cannot be shared among {experiment.devices} devices")
+    sizes = registry.sizes.call(experiment.sizes, samples=count, devices=experiment.devices, rng=rng)
+    parts: list[np.ndarray] = registry.partition.call(experiment.partition, labels=known.labels, sizes=sizes, rng=rng)
+    return parts
+
+
+def draw_models(experiment: Experiment, known: Dataset, devices: int, dtype: torch.dtype) -> tuple[nn.Module, Tensor]:
+    """A module of the spec's model, and (K, P) independent draws of its parameters, device k's from its own stream."""
+    rows = []
+    with torch.random.fork_rng(devices=[]):
+        for k in range(devices):
+            torch.manual_seed(int(stream(experiment.seed, "init", k).integers(2**63)))
+            module = registry.model.call(experiment.model, inputs=known.x_train.shape[1:], outputs=known.classes)
+            rows.append(torch.cat([p.detach().reshape(-1) for p in module.parameters() if p.requires_grad]))
+    return module.to(dtype), torch.stack(rows).to(dtype)
+
+
+def tensors(inputs: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Inputs, and targets if they are real numbers, as dtype; class numbers as int64."""
+    wanted = torch.from_numpy(np.ascontiguousarray(targets))
+    return torch.from_numpy(np.ascontiguousarray(inputs)).to(dtype), wanted.to(dtype) if targets.ndim > 1 else wanted
+
+
+def make_channel(experiment: Experiment, network: Network, sizes: np.ndarray, draws: Tensor) -> Channel:
+    """The channel over the experiment's graph; for an algorithm without one, a channel that only counts."""
+    if not experiment.uses_graph:
+        return Channel(None)
+    packets = packets_of(draws.shape[1], draws.element_size())
+    rule, failures = experiment.mixing, experiment.failures
+    return Channel(Transmission(network, rule, sizes, failures, experiment.seed, packets))  # type: ignore[arg-type]
+
+
+def make_meter(
+    experiment: Experiment, known: Dataset, shards: list[np.ndarray], module: nn.Module, work: LocalWork, dtype: torch.dtype
+) -> Meter:
+    """A meter on the first `evaluation.samples` test samples of a fixed random order, or on all of them."""
+    chosen = np.arange(len(known.x_test))
+    if experiment.evaluation.samples is not None:
+        if experiment.evaluation.samples > len(chosen):
+            raise SpecError(f"evaluation.samples: the test set has only {len(chosen)} samples")
+        chosen = np.sort(np.random.default_rng(0).permutation(chosen)[: experiment.evaluation.samples])
+    inputs, targets = tensors(known.x_test[chosen], known.y_test[chosen], dtype)
+    own, optimum = None, None
+    if known.regression:
+        if isinstance(module, MLP) and len(module.layers) == 1:
+            bias = module.layers[0].bias is not None
+            optimum = torch.from_numpy(least_squares_optimum(known.x_train, known.y_train, shards, bias))
+    else:
+        own = torch.stack([torch.bincount(torch.from_numpy(known.y_train[s]), minlength=known.classes) > 0 for s in shards])
+    return Meter(work.model, inputs, targets, experiment.loss, own, optimum)

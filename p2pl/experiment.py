@@ -1,0 +1,225 @@
+"""An Experiment says everything that determines a run, and nothing else; it is checked when it is made.
+
+    experiment = Experiment(dataset="digits", devices=8, topology={"name": "random_regular", "degree": 3}, seed=3)
+    experiment.key          # a short hash of whatever differs from the defaults
+
+The keys are those of a spec file; a component is a name, or a mapping with `name` and options. Nothing here imports
+torch: thousands of experiments are made and hashed while a Snakefile is parsed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+
+from p2pl import registry
+from p2pl.registry import Component, Count, Natural, NonNegative, Positive, Probability, SpecError, did_you_mean
+
+Choice = str | Mapping[str, Any] | Component
+
+FAMILY_OF = {
+    "dataset": registry.dataset,
+    "partition": registry.partition,
+    "sizes": registry.sizes,
+    "topology": registry.topology,
+    "mixing": registry.mixing,
+    "initialization": registry.initialization,
+    "failures": registry.failure,
+    "algorithm": registry.algorithm,
+    "model": registry.model,
+}
+
+
+class Checked:
+    """Frozen dataclasses with known keys, each checked against its annotation when the object is made."""
+
+    def __post_init__(self) -> None:
+        where = f"{type(self).__name__.lower()}." if isinstance(self, Training | Evaluation) else ""
+        for item in dataclasses.fields(self):  # type: ignore[arg-type]
+            if item.name not in FAMILY_OF and str(item.type) not in ("Training", "Evaluation"):
+                problem = registry.expected(str(item.type), getattr(self, item.name))
+                if problem:
+                    raise SpecError(f"{where}{item.name}: expected {problem}, got {getattr(self, item.name)!r}")
+
+    @classmethod
+    def of(cls, value: Any) -> Self:
+        """Made from a mapping. Raises SpecError, with a did-you-mean, for a key that is not known."""
+        if isinstance(value, cls):
+            return value
+        name = "the spec" if cls is Experiment else cls.__name__.lower()
+        if not isinstance(value, Mapping):
+            raise SpecError(f"{name}: expected a mapping of keys to values, got {value!r}")
+        known = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        for key in value:
+            if key not in known:
+                raise SpecError(f"{name} has no key '{key}'{did_you_mean(key, known)}")
+        return cls(**value)
+
+    def differences(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, as plain data."""
+        return {
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)  # type: ignore[arg-type]
+            if getattr(self, item.name) != item.default
+        }
+
+
+@dataclass(frozen=True)
+class Training(Checked):
+    """A device's learning phase: SGD on its own samples, for `epochs` over them (1 by default) or `steps` mini-batches.
+
+    velocity: of the heavy ball (or of Nesterov's form): `kept` on the device from round to round, or `reset` to zero.
+    """
+
+    epochs: Count | None = None
+    steps: Count | None = None
+    batch_size: Count | Literal["full"] = 10
+    lr: Positive = 0.05
+    momentum: Probability = 0.5
+    nesterov: bool = False
+    weight_decay: NonNegative = 0.0
+    velocity: Literal["kept", "reset"] = "kept"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.epochs and self.steps:
+            raise SpecError("training: give epochs or steps, not both")
+        if self.nesterov and not self.momentum:
+            raise SpecError("training: nesterov needs a momentum above 0")
+
+
+@dataclass(frozen=True)
+class Evaluation(Checked):
+    """What is measured: `every` so many rounds (and at the last), on `samples` test samples (all by default).
+
+    target: the test accuracy of which `rounds_to_target` speaks.
+    """
+
+    every: Count = 1
+    samples: Count | None = None
+    target: Probability = 0.9
+
+
+@dataclass(frozen=True)
+class Experiment(Checked):
+    """One run. Raises SpecError for unknown names, wrong types, ranges and combinations, before anything is built."""
+
+    dataset: Choice = "mnist5k"
+    devices: Count = 10
+    partition: Choice = "iid"
+    sizes: Choice = "equal"
+    topology: Choice = "ring"
+    mixing: Choice = "p2pl"
+    initialization: Choice = "max_norm"
+    failures: Choice | list[Choice] | None = None
+    algorithm: Choice = "p2pl"
+    model: Choice = "mlp"
+    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+    samples: Count | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+    training: Training = field(default=Training())
+    evaluation: Evaluation = field(default=Evaluation())
+    rounds: Natural = 30
+    seed: Natural = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, family in FAMILY_OF.items():
+            choice = getattr(self, key)
+            if key == "failures":
+                several = [] if choice is None else choice if isinstance(choice, list | tuple) else [choice]
+                object.__setattr__(self, key, tuple(family.resolve(one) for one in several))
+            else:
+                object.__setattr__(self, key, family.resolve(choice))
+        object.__setattr__(self, "training", Training.of(self.training))
+        object.__setattr__(self, "evaluation", Evaluation.of(self.evaluation))
+        self._refuse_combinations()
+
+    def _refuse_combinations(self) -> None:
+        regression = registry.dataset.entry(self.dataset.name).traits.get("regression", False)  # type: ignore[union-attr]
+        if regression and self.loss != "mse":
+            raise SpecError(f"dataset '{self.dataset.name}' has real-valued targets: set loss: mse")  # type: ignore[union-attr]
+        if self.failures and not self.uses_graph:
+            raise SpecError(
+                f"algorithm '{self.algorithm.name}' does not use the links between devices, so failures of links"  # type: ignore[union-attr]
+                " mean nothing to it: leave failures out"
+            )
+
+    @property
+    def uses_graph(self) -> bool:
+        """Whether the algorithm speaks over the links of the graph at all."""
+        return bool(registry.algorithm.entry(self.algorithm.name).traits.get("graph", True))  # type: ignore[union-attr]
+
+    def spec(self) -> dict[str, Any]:
+        """The run as plain data: only what differs from the defaults, in the order of the keys."""
+        short: dict[str, Any] = {}
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if item.name == "failures":
+                plain: Any = [_plain(registry.failure, one) for one in value] or None
+            elif item.name in FAMILY_OF:
+                plain = _plain(FAMILY_OF[item.name], value)
+            elif isinstance(value, Checked):
+                plain = value.differences() or item.default
+            else:
+                plain = value
+            if plain != item.default:
+                short[item.name] = plain
+        return short
+
+    @property
+    def key(self) -> str:
+        """Twelve hexadecimal digits that stand for `spec()`: equal runs have equal keys however they are written."""
+        written = json.dumps(self.spec(), sort_keys=True)
+        return hashlib.sha256(written.encode()).hexdigest()[:12]
+
+    def replace(self, **changes: Any) -> Experiment:
+        """The same run but for some keys; a dotted key (`training.lr`) is given as in `overlay`."""
+        return Experiment.of(overlay(self.spec(), changes))
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Experiment:
+        """Read from a spec file. Raises SpecError naming the file if it is missing or is not YAML."""
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as problem:
+            raise SpecError(f"cannot read the spec {path}: {problem.strerror or problem}") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as problem:
+            raise SpecError(f"{path} is not YAML: {problem}") from None
+        return cls.of({} if content is None else content)
+
+
+def _plain(family: registry.Family, component: Component) -> Any:
+    """A component as in a spec file: its bare name where every option has its default."""
+    options = family.entry(component.name).options
+    changed = {key: value for key, value in component.options.items() if value != options[key].default}
+    return {"name": component.name, **changed} if changed else component.name
+
+
+def overlay(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec with `changes` laid over it: `{"training.lr": .1}` reaches inside, other keys replace the whole value.
+
+    A dotted key into a component keeps its other options: over `topology: star`, `topology.hub: 2` gives
+    `{name: star, hub: 2}`.
+    """
+    result = dict(spec)
+    for key, value in changes.items():
+        outer, _, inner = key.partition(".")
+        if inner:
+            held = result.get(outer)
+            if held is None and outer in FAMILY_OF:
+                held = next(f.default for f in dataclasses.fields(Experiment) if f.name == outer)
+            if held is None and outer == "failures":
+                raise SpecError(f"'{key}': name the failure first, as in failures: {{name: links}}")
+            inside = {"name": held} if isinstance(held, str) else dict(held or {})
+            result[outer] = overlay(inside, {inner: value})
+        else:
+            result[key] = value
+    return result

@@ -1,0 +1,111 @@
+"""What is measured of K models: each device, the worst, and the average model, always all three.
+
+Accuracies are fractions of the test samples; losses are test losses, of the kind that is trained.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from p2pl.batched import BatchedModel, dense_targets
+
+BLOCK_VALUES = 4_000_000  # outputs of the widest layer that one block of an evaluation may hold, about 16 MB
+
+
+class Meter:
+    """Measures (K, P) parameters on a test set.
+
+    own: (K, C) bool, the classes that each device has samples of (None for regression).
+    optimum: (P,) minimizer of the average of the devices' losses, where it is known.
+    """
+
+    def __init__(
+        self, model: BatchedModel, inputs: Tensor, targets: Tensor, loss: str, own: Tensor | None, optimum: Tensor | None
+    ) -> None:
+        self.model, self.inputs, self.targets = model, inputs.unsqueeze(0), targets
+        self.loss, self.own, self.optimum = loss, own, optimum
+
+    def measure(self, x: Tensor) -> dict[str, Any]:
+        """One row of results: scalars, and `*_devices` lists with one entry a device; None where undefined."""
+        average = x.mean(dim=0, keepdim=True)
+        losses, hits = self._evaluate(torch.cat([x, average]))
+        measures: dict[str, Any] = {
+            "loss_mean": losses[:-1].mean().item(),
+            "loss_max": losses[:-1].max().item(),
+            "loss_of_average": losses[-1].item(),
+            "loss_devices": losses[:-1].tolist(),
+            "consensus_distance": rms_distance(x, average),
+            "distance_to_optimum": None,
+            "distance_to_optimum_of_average": None,
+        }
+        if self.optimum is not None:
+            measures["distance_to_optimum"] = rms_distance(x, self.optimum)
+            measures["distance_to_optimum_of_average"] = rms_distance(average, self.optimum)
+        return measures | self._accuracies(hits)
+
+    def _evaluate(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(rows,) mean loss, and (rows, T) whether each test sample is classified correctly; float64."""
+        losses, hits = [], []
+        block = max(1, BLOCK_VALUES // (self.inputs.shape[1] * 256))
+        for rows in x.split(block):
+            output = self.model.forward(rows, self.inputs)
+            losses.append(self._losses(output))
+            if self.own is not None:
+                hits.append(output.argmax(dim=2) == self.targets)
+        return torch.cat(losses), torch.cat(hits) if hits else None
+
+    def _losses(self, output: Tensor) -> Tensor:
+        rows, samples, outputs = output.shape
+        if self.loss == "cross_entropy":
+            target = self.targets.expand(rows, -1).reshape(-1)
+            each = F.cross_entropy(output.reshape(-1, outputs), target, reduction="none").view(rows, samples)
+            return each.double().mean(dim=1)
+        wanted = dense_targets(self.targets, outputs).to(output.dtype)
+        return (output - wanted).square().double().mean(dim=(1, 2))
+
+    def _accuracies(self, hits: Tensor | None) -> dict[str, Any]:
+        if hits is None or self.own is None:
+            names = ("mean", "min", "of_average", "devices")
+            return {f"accuracy_{name}": None for name in names} | {"own_class_accuracy": None, "other_class_accuracy": None}
+        share = hits.double().mean(dim=1)
+        own = self.own[:, self.targets]
+        return {
+            "accuracy_mean": share[:-1].mean().item(),
+            "accuracy_min": share[:-1].min().item(),
+            "accuracy_of_average": share[-1].item(),
+            "accuracy_devices": share[:-1].tolist(),
+            "own_class_accuracy": mean_within(hits[:-1], own),
+            "other_class_accuracy": mean_within(hits[:-1], ~own),
+        }
+
+
+def mean_within(hits: Tensor, where: Tensor) -> float | None:
+    """Mean over devices of the share of hits among `where`, (K, T) both; None if no device has any such sample."""
+    count = where.sum(dim=1)
+    share = (hits & where).sum(dim=1).double() / count
+    return share[count > 0].mean().item() if bool((count > 0).any()) else None
+
+
+def rms_distance(x: Tensor, point: Tensor) -> float:
+    """sqrt(mean_k ||x_k - point||^2). About the average model: the consensus distance (Kong et al. 2021)."""
+    return (x - point).double().square().sum(dim=1).mean().sqrt().item()
+
+
+def least_squares_optimum(inputs: np.ndarray, targets: np.ndarray, shards: list[np.ndarray], bias: bool) -> np.ndarray:
+    """(P,) parameters [W, b] of the linear model that minimize the average over devices of their mean squared errors.
+
+    Every device counts alike, whatever its share of the data. inputs (N, ...), targets (N, C); float64.
+    """
+    rows = inputs.reshape(len(inputs), -1).astype(np.float64)
+    if bias:
+        rows = np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
+    scale = np.concatenate([np.full((len(shard), 1), len(shard) ** -0.5) for shard in shards])
+    order = np.concatenate(shards)
+    solution, *_ = np.linalg.lstsq(scale * rows[order], scale * targets[order].astype(np.float64))
+    weights = solution[: rows.shape[1] - bias].T.reshape(-1)
+    return np.concatenate([weights, solution[-1]]) if bias else weights

@@ -1,0 +1,83 @@
+"""Runs as a user asks for them: several seeds of one spec, with progress, to one file of results and a summary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p2pl import results
+from p2pl.engine import Setting, prepare, unfold
+from p2pl.experiment import Experiment
+
+Report = Callable[[Experiment, int, dict[str, Any] | None], None]
+
+SUMMARY = [name for name in results.COLUMNS if name not in ("run", "seed", "round", "phase", "status")]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run: its rows of results (see `p2pl.results`), its summary, and what is known of its data."""
+
+    experiment: Experiment
+    rows: list[dict[str, Any]]
+    summary: dict[str, Any]
+    data: dict[str, str]
+
+
+def execute(setting: Setting, report: Report = lambda *_: None) -> Run:
+    """Run a prepared experiment to its end. report(experiment, round, measures) is called after each round."""
+    experiment, rows, status = setting.experiment, [], "running"
+    key = experiment.key
+    began = time.perf_counter()
+    for snapshot in unfold(setting):
+        status = snapshot.status
+        if snapshot.measures is not None:
+            place = {"run": key, "seed": experiment.seed, "round": snapshot.round, "phase": snapshot.phase}
+            rows.append(place | snapshot.measures)
+        if snapshot.phase in ("start", setting.algorithm.phases[-1]):
+            report(experiment, snapshot.round, snapshot.measures)
+    if status != "finished":  # a round that has gone wrong in one phase is no measurement in the other
+        rows = [row for row in rows if f"diverged at round {row['round']}" != status]
+    rows = [row | {"status": status} for row in rows]
+    data = {"name": setting.data.name, "source": setting.data.source, "checksum": setting.data.checksum}
+    summary = summarize(experiment, rows, status) | {"seconds": round(time.perf_counter() - began, 3), "data": data}
+    return Run(experiment, rows, summary, data)
+
+
+def summarize(experiment: Experiment, rows: Sequence[dict[str, Any]], status: str) -> dict[str, Any]:
+    """The last measured state, and the first round whose final phase reached `evaluation.target`; null if never.
+
+    rounds_to_target speaks of the mean accuracy of the devices, rounds_to_target_worst of the worst device. A diverged
+    run's accuracies are those before it diverged; `status` says so.
+    """
+    final = max((row["round"] for row in rows), default=0)
+    ends = {row["round"]: row for row in rows}  # the later phase of a round stays
+    summary: dict[str, Any] = {"run": experiment.key, "seed": experiment.seed, "status": status, "rounds": final}
+    summary |= {name: ends[final][name] if rows else None for name in SUMMARY}
+    target = experiment.evaluation.target
+    for name, column in (("rounds_to_target", "accuracy_mean"), ("rounds_to_target_worst", "accuracy_min")):
+        reached = [r for r, row in ends.items() if row[column] is not None and row[column] >= target]
+        summary[name] = min(reached, default=None)
+    return summary | {"target": target}
+
+
+def run_all(
+    experiments: Sequence[Experiment], out: str | Path, root: str | Path | None = None, report: Report = lambda *_: None
+) -> list[dict[str, Any]]:
+    """Run experiments one after another and write all their rows to `out`. Returns the summaries.
+
+    All are prepared, and so checked, before the first trains. Raises SpecError if one cannot run.
+    """
+    for experiment in experiments:
+        prepare(experiment, root)
+    runs = [execute(prepare(experiment, root), report) for experiment in experiments]
+    facts = {
+        "specs": {run.experiment.key: run.experiment.spec() for run in runs},
+        "status": {run.experiment.key: run.summary["status"] for run in runs},
+        "data": {run.data["name"]: run.data for run in runs},
+    }
+    results.write(results.table_of([row for run in runs for row in run.rows]), out, facts)
+    return [run.summary for run in runs]

@@ -1,0 +1,103 @@
+"""What a graph and its weights say about mixing, before anything is trained. float64, dense, K up to a few thousand.
+
+SLEM, the second-largest eigenvalue modulus, is the factor by which disagreement shrinks a step, in the long run.
+The stationary weights pi say how much each device's model counts in what all agree on: W^t -> 1 pi'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import networkx as nx
+import numpy as np
+from scipy.sparse import csr_array, eye_array, sparray
+from scipy.sparse.csgraph import connected_components, shortest_path
+
+from p2pl.mixing._matrices import hearing
+from p2pl.network import Network
+from p2pl.registry import Component, SpecError, mixing
+
+Matrix: TypeAlias = np.ndarray | sparray
+
+
+def _dense(weights: Matrix) -> np.ndarray:
+    return np.asarray(weights.toarray() if isinstance(weights, sparray) else weights, dtype=float)
+
+
+def slem(weights: Matrix) -> float:
+    """The second-largest eigenvalue modulus of a (K, K) row- or column-stochastic matrix: max |lambda| but for one 1.
+
+    For a period of a time-varying graph, that of the product (`period_matrix`): the factor of a whole period.
+    """
+    matrix = _dense(weights)
+    symmetric = np.array_equal(matrix, matrix.T)
+    values = np.linalg.eigvalsh(matrix) if symmetric else np.linalg.eigvals(matrix)
+    others = np.delete(values, np.argmin(np.abs(values - 1)))
+    return float(np.abs(others).max(initial=0.0))
+
+
+def stationary(weights: Matrix) -> np.ndarray:
+    """The left Perron vector pi of a (K, K) row-stochastic W: pi' W = pi', sum 1. (K,)
+
+    Solves (I - W' + 11') pi = 1, which has one solution if W joins all devices; raises SpecError if it does not.
+    For the right Perron vector of a column-stochastic matrix, give its transpose.
+    """
+    matrix = _dense(weights)
+    if connected_components(csr_array(matrix), connection="strong", return_labels=False) > 1:
+        raise SpecError("these weights do not join all devices: there is no one stationary distribution")
+    devices = len(matrix)
+    return np.asarray(np.linalg.solve(np.eye(devices) - matrix.T + 1, np.ones(devices)))
+
+
+def p2pl_stationary(graph: nx.Graph[int], sizes: np.ndarray) -> np.ndarray:
+    """The stationary weights of the P2PL rule on a connected undirected graph, in closed form. (K,)
+
+    pi_k is proportional to n_k sum of n_j over k and its neighbours: n_k alpha-total_k W[k, j] = n_k n_j is symmetric
+    (detailed balance), whatever the damping. Raises SpecError on a directed graph, where there is no such form.
+    """
+    if graph.is_directed():
+        raise SpecError("the closed form of the P2PL stationary weights needs an undirected graph; use `stationary`")
+    samples = np.asarray(sizes, dtype=float)
+    mass = samples * ((hearing(graph) + eye_array(len(graph))) @ samples)
+    return np.asarray(mass / mass.sum())
+
+
+def period_matrix(
+    network: Network, rule: str | Mapping[str, Any] | Component, sizes: np.ndarray, start: int = 0
+) -> np.ndarray:
+    """The product W_{start+T-1} ... W_{start} of one period of T steps; for a static graph W itself. (K, K) dense
+
+    Raises SpecError for a graph drawn anew at each step, which has no period.
+    """
+    if network.period is None:
+        raise SpecError(f"topology '{network.name}' is drawn anew at each step and has no period")
+    product = np.eye(network.devices)
+    for step in range(start, start + network.period):
+        product = mixing.call(rule, graph=network.at(step), sizes=sizes) @ product
+    return product
+
+
+def diameter(graph: nx.Graph[int]) -> int:
+    """The largest number of hops from one device to another; 0 for one device.
+
+    Raises SpecError if the graph is not (strongly) connected.
+    """
+    hops = shortest_path(hearing(graph), unweighted=True).max()
+    if not np.isfinite(hops):
+        raise SpecError("the graph is not connected: it has no diameter")
+    return int(hops)
+
+
+def flooding_time(network: Network, start: int = 0) -> int:
+    """The mixing steps from `start` on after which every device has heard, through others, of every other.
+
+    The diameter on a static graph; on a time-varying one the number of rounds that max norm synchronization needs.
+    Raises SpecError if 10 K + 100 steps do not do it.
+    """
+    informed = np.eye(network.devices, dtype=bool)
+    for steps in range(limit := 10 * network.devices + 100):
+        if informed.all():
+            return steps
+        informed |= (hearing(network.at(start + steps)) @ informed) > 0
+    raise SpecError(f"on topology '{network.name}' some devices have not heard of each other after {limit} steps")

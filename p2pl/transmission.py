@@ -1,0 +1,188 @@
+"""Which messages get through at each mixing step, and the weights W_t that follow.
+
+    W_t[k, j] = weight that device k gives to what it holds of device j,   every row of every W_t sums to 1
+
+(a column-stochastic rule: every column). No torch here: the engine applies W_t to models, the theory to coefficients,
+and both see the same draws.
+
+A lost message changes the weights by the kind of the rule, declared as `@mixing(stochastic=...)`:
+
+- `row`: the receiver re-weights over those that it did hear (its row is rescaled to 1);
+- `doubly`: the receiver gives the lost weight to itself, so that W_t stays symmetric when losses are;
+- `column`: the sender keeps the share that did not arrive, so that no mass is lost (push-sum).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import networkx as nx
+import numpy as np
+import scipy.sparse as sp
+
+from p2pl import registry
+from p2pl.network import Network
+from p2pl.registry import Component
+from p2pl.seeds import stream
+
+
+class Fate(NamedTuple):
+    """What a failure model does to the messages of one mixing step; None means that it does nothing.
+
+    heard: (E,) bool, whether the message over each link arrives; or (E, B), each of its B packets.
+    sent: (E,) bool, whether it is transmitted at all: what is not sent is not heard and costs nothing.
+    delay: how many mixing steps the messages are under way.
+    """
+
+    heard: np.ndarray | None = None
+    sent: np.ndarray | None = None
+    delay: int = 0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A mixing matrix by its links: K self weights, and a weight for each of E links (receiver <- sender).
+
+    own is (K,) and link (E,); with a packet axis (K, B) and (E, B).
+    """
+
+    receivers: np.ndarray
+    senders: np.ndarray
+    own: np.ndarray
+    link: np.ndarray
+    stochastic: str
+
+    @classmethod
+    def of(cls, matrix: sp.csr_array, links: np.ndarray, stochastic: str) -> Weights:
+        """From a (K, K) matrix and the (E, 2) links (receiver, sender) that it may use."""
+        values = np.asarray(matrix[links[:, 0], links[:, 1]]).reshape(-1) if len(links) else np.zeros(0)
+        return cls(links[:, 0], links[:, 1], matrix.diagonal().astype(np.float64), values, stochastic)
+
+    def without(self, lost: np.ndarray) -> Weights:
+        """The weights when the messages of `lost`, (E,) or (E, B) bool, do not arrive."""
+        if not lost.any():
+            return self
+        shape = self.own.shape + lost.shape[1:]
+        own = np.broadcast_to(self.own.reshape(-1, *[1] * (lost.ndim - 1)), shape).copy()
+        full = np.broadcast_to(self.link.reshape(-1, *[1] * (lost.ndim - 1)), lost.shape)
+        link = np.where(lost, 0.0, full)
+        if self.stochastic == "row":
+            total = own.copy()
+            np.add.at(total, self.receivers, link)
+            hit = np.zeros(shape, dtype=bool)
+            np.logical_or.at(hit, self.receivers, lost)
+            own = np.where(total > 0, own, 1.0)  # who hears nobody and gave itself no weight keeps what it has
+            total = np.where(hit & (total > 0), total, 1.0)
+            own, link = own / total, link / total[self.receivers]
+        else:
+            keeper = self.receivers if self.stochastic == "doubly" else self.senders
+            np.add.at(own, keeper, np.where(lost, full, 0.0))
+        return replace(self, own=own, link=link)
+
+    def matrix(self, packet: int | None = None) -> sp.csr_array:
+        """W_t as a (K, K) sparse array, float64; of one packet where weights have a packet axis."""
+        own, link = (self.own, self.link) if packet is None else (self.own[:, packet], self.link[:, packet])
+        diagonal = np.arange(len(own))
+        rows, columns = np.concatenate([diagonal, self.receivers]), np.concatenate([diagonal, self.senders])
+        return sp.csr_array((np.concatenate([own, link]), (rows, columns)), shape=(len(own), len(own)))
+
+
+class Exchange(NamedTuple):
+    """One mixing step. used: (E,) bool, links of this step's graph; heard: (E,) bool, whole messages that arrived."""
+
+    weights: Weights
+    used: np.ndarray
+    sent: np.ndarray
+    heard: np.ndarray
+    delay: int
+
+
+def links_of(graphs: Sequence[nx.Graph], devices: int) -> np.ndarray:
+    """All (receiver, sender) pairs of the graphs as a sorted (E, 2) array; an undirected edge is two links."""
+    pairs = {(v, u) for graph in graphs for u, v in graph.edges}
+    pairs |= {(u, v) for graph in graphs if not graph.is_directed() for u, v in graph.edges}
+    return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+
+
+class Transmission:
+    """The sequence of exchanges of a run, one after another: graph, weights, failures.
+
+    packets: number of packets that one message is split into (for failure models that lose packets).
+    Raises SpecError if the mixing rule does not fit the graph.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        rule: Component,
+        sizes: np.ndarray,
+        failures: Sequence[Component] = (),
+        seed: int = 0,
+        packets: int = 1,
+    ) -> None:
+        self.network, self.rule, self.sizes = network, rule, np.asarray(sizes)
+        self.stochastic: str = registry.mixing.entry(rule.name).traits["stochastic"]
+        devices = len(self.sizes)
+        self.links = self._all_links(devices)
+        self.step = 0
+        self._fates: list[Iterator[Fate]] = [
+            registry.failure.call(
+                one, links=self.links, devices=devices, packets=packets, rng=stream(seed, "failures", number)
+            )
+            for number, one in enumerate(failures)
+        ]
+        self._cache: dict[int, tuple[Weights, np.ndarray]] = {}
+        self._weights(0)
+
+    def _all_links(self, devices: int) -> np.ndarray:
+        """The links that any step may use: failures are drawn for these, so that a link keeps its own history."""
+        if self.network.period is None:
+            return np.array([(k, j) for k in range(devices) for j in range(devices) if k != j], dtype=np.int64)
+        return links_of([self.network.at(step) for step in range(self.network.period)], devices)
+
+    def _weights(self, step: int) -> tuple[Weights, np.ndarray]:
+        """The loss-free weights of a step, and which of all links its graph has; kept for graphs that come again."""
+        phase = step if self.network.period is None else step % self.network.period
+        if phase not in self._cache:
+            if self.network.period is None:
+                self._cache.clear()
+            graph = self.network.at(step)
+            matrix = registry.mixing.call(self.rule, graph=graph, sizes=self.sizes)
+            now = {tuple(pair) for pair in links_of([graph], len(self.sizes)).tolist()}
+            used = np.array([tuple(pair) in now for pair in self.links.tolist()], dtype=bool)
+            self._cache[phase] = Weights.of(matrix, self.links, self.stochastic), used
+        return self._cache[phase]
+
+    def next(self, history: int = 0) -> Exchange:
+        """The next exchange. history: for how many steps messages have been under way (a delayed one must fit in)."""
+        weights, used = self._weights(self.step)
+        self.step += 1
+        if not self._fates:
+            return Exchange(weights, used, used, used, 0)
+        heard, sent, delay = used, used, 0
+        for fates in self._fates:
+            fate = next(fates)
+            delay += fate.delay
+            if fate.sent is not None:
+                sent = sent & fate.sent
+            if fate.heard is not None:
+                wide = heard.ndim < fate.heard.ndim
+                heard = (heard[:, None] if wide else heard) & (
+                    fate.heard if wide or heard.ndim == fate.heard.ndim else fate.heard[:, None]
+                )
+        heard = heard & (sent if heard.ndim == 1 else sent[:, None])
+        if delay > history:
+            heard = np.zeros_like(heard)
+        lost = (used if heard.ndim == 1 else used[:, None]) & ~heard
+        return Exchange(weights.without(lost), used, sent, heard if heard.ndim == 1 else heard.all(axis=1), delay)
+
+    def skip(self, steps: int) -> None:
+        """Go on as if `steps` exchanges had taken place: failure models keep their history."""
+        for _ in range(steps):
+            self.step += 1
+            for fates in self._fates:
+                next(fates)
+
+
