@@ -19,7 +19,7 @@ from p2pl.spectrum import flooding_time, period_matrix, stationary
 from p2pl.transmission import Exchange, Transmission, Weights
 
 PACKET_BYTES = 1448  # payload of a TCP segment in an Ethernet frame of 1,500 bytes
-DENSE_ABOVE = 0.05  # share of non-zero weights above which a dense product is the faster one on a CPU
+DENSE_ABOVE = 0.06  # share of non-zero weights above which a dense product is the faster one on a CPU
 
 
 class Channel:
@@ -36,7 +36,7 @@ class Channel:
         self._own = torch.zeros(1, 1)
         self._past: deque[tuple[Tensor, ...]] = deque()
         self._owners: deque[np.ndarray] = deque()
-        self._matrix: tuple[Weights, Tensor] | None = None
+        self._operator: tuple[Weights, torch.dtype, Operator] | None = None
 
     @property
     def transmission(self) -> Transmission:
@@ -124,9 +124,9 @@ class Channel:
 
     def _product(self, weights: Weights, x: Tensor) -> Tensor:
         """W x; the matrix is made anew only when the weights have changed."""
-        if self._matrix is None or self._matrix[0] is not weights or self._matrix[1].dtype != x.dtype:
-            self._matrix = weights, as_tensor(weights.matrix(), x)
-        return self._matrix[1] @ x
+        if self._operator is None or self._operator[0] is not weights or self._operator[1] != x.dtype:
+            self._operator = weights, x.dtype, Operator(weights.matrix(), x)
+        return self._operator[2] @ x
 
     def _apply_packets(self, weights: Weights, tensors: tuple[Tensor, ...], old: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Part by part: one matrix a packet, over the concatenation of the tensors as they lie in the message."""
@@ -137,11 +137,11 @@ class Channel:
             part = slice(packet * width, (packet + 1) * width)
             whole = weights.matrix(packet)
             if then is now or old is tensors:
-                result[:, part] = as_tensor(whole, now) @ now[:, part]
+                result[:, part] = Operator(whole, now) @ now[:, part]
             else:
                 own = torch.as_tensor(weights.own[:, packet], dtype=now.dtype, device=now.device)
                 off = sp.csr_array(whole - sp.diags_array(weights.own[:, packet]))
-                result[:, part] = own[:, None] * now[:, part] + as_tensor(off, now) @ then[:, part]
+                result[:, part] = own[:, None] * now[:, part] + Operator(off, now) @ then[:, part]
         return tuple(result.split([x.shape[1] for x in tensors], dim=1))
 
 
@@ -150,15 +150,14 @@ def packets_of(values: int, itemsize: int) -> int:
     return -(-values // (PACKET_BYTES // itemsize))
 
 
-def as_tensor(matrix: sp.csr_array, like: Tensor) -> Tensor:
-    """A (K, K) sparse matrix as a torch matrix with the dtype and device of `like`: dense where that multiplies faster."""
-    devices = matrix.shape[0]
-    if matrix.nnz > DENSE_ABOVE * devices**2 or devices <= 32:
-        return torch.as_tensor(matrix.toarray(), dtype=like.dtype, device=like.device)
-    matrix = matrix.tocsr()
-    return torch.sparse_csr_tensor(
-        torch.as_tensor(matrix.indptr, dtype=torch.int64),
-        torch.as_tensor(matrix.indices, dtype=torch.int64),
-        torch.as_tensor(matrix.data, dtype=like.dtype),
-        size=matrix.shape,
-    ).to(like.device)
+class Operator:
+    """A (K, K) matrix that multiplies (K, P) tensors from the left: dense or sparse, whichever is faster on a CPU."""
+
+    def __init__(self, matrix: sp.csr_array, like: Tensor) -> None:
+        self.dense: Tensor | None = None
+        self.sparse = matrix.astype(np.float64 if like.dtype == torch.float64 else np.float32)
+        if matrix.nnz > DENSE_ABOVE * matrix.shape[0] ** 2:
+            self.dense = torch.as_tensor(matrix.toarray(), dtype=like.dtype, device=like.device)
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        return torch.from_numpy(self.sparse @ x.numpy()) if self.dense is None else self.dense @ x

@@ -91,17 +91,17 @@ def image_dataset(
     Pixels become float32 in [0, 1]. normalize: then shift and scale every channel so that it has mean 0 and standard
     deviation 1 over the training set (the same shift and scale for the test set).
     """
+    y_train, y_test = train[1].astype(np.int64), test[1].astype(np.int64)
     scaled = [(pixels / np.float32(white)).astype(np.float32) for pixels, _ in (train, test)]
     if normalize:
         axes = (0, 2, 3)
         mean = scaled[0].mean(axes, dtype=np.float64, keepdims=True)
         deviation = scaled[0].std(axes, dtype=np.float64, keepdims=True)
         scaled = [((pixels - mean) / deviation).astype(np.float32) for pixels in scaled]
-    y_train, y_test = train[1].astype(np.int64), test[1].astype(np.int64)
     return Dataset(
         name=name,
         source=source,
-        checksum=checksum(*train, *test),
+        checksum=checksum(train[0], y_train, test[0], y_test),
         x_train=scaled[0],
         y_train=y_train,
         x_test=scaled[1],
@@ -146,7 +146,7 @@ def apportion(shares: ArrayLike, total: int) -> Integers:
     """
     weights = np.asarray(shares, dtype=np.float64)
     quotas = weights / weights.sum() * total
-    counts = np.floor(quotas).astype(np.int64)
+    counts: Integers = np.floor(quotas).astype(np.int64)
     first = np.argsort(counts - quotas, kind="stable")[: total - int(counts.sum())]
     counts[first] += 1
     return counts

@@ -6,6 +6,7 @@ Through matplotlib's objects only, so that no display and no global figure is to
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -25,7 +26,7 @@ PANEL = 3.6  # inches
 
 
 def draw_network(network: Network, stationary: np.ndarray | None, path: str | Path) -> None:
-    """Draw a network to a file (PDF, PNG, SVG by its suffix); a time-varying one by its first steps, side by side.
+    """Draw a network to a file, PDF or PNG by its suffix; a time-varying one by its first steps, side by side.
 
     stationary: (K,) weights that sum to 1, or None for equal ones. The same network gives the same bytes.
     """
@@ -39,13 +40,12 @@ def draw_network(network: Network, stationary: np.ndarray | None, path: str | Pa
         if not network.static:
             of = f" of {network.period}" if network.period else ""
             ax.set_title(f"step {step + 1}{of}", fontsize=10)
-    if nodes.norm.vmax > nodes.norm.vmin:
+    if len(set(np.asarray(nodes.get_array()))) > 1:
         bar = figure.colorbar(nodes, ax=list(axes), fraction=0.05, aspect=25)
         bar.set_label(r"stationary weight $\times$ K", fontsize=9)
         bar.ax.tick_params(labelsize=8)
-        bar.outline.set_linewidth(0.4)  # type: ignore[operator]
-    dateless = {"Date": None} if Path(path).suffix == ".svg" else {"CreationDate": None}
-    figure.savefig(path, dpi=200, metadata=None if Path(path).suffix == ".png" else dateless)
+        bar.outline.set_linewidth(0.4)
+    figure.savefig(path, dpi=200, metadata={"CreationDate": None} if Path(path).suffix == ".pdf" else None)
 
 
 def draw_graph(
@@ -62,10 +62,12 @@ def draw_graph(
     points = layout(graph) if places is None else places
     # Neighbours on a circle of 550 points do not touch if they are of equal weight.
     areas = np.pi / 4 * min(16.0, 550 / devices) ** 2 * np.maximum(weights, 0.02)
-    draw_links = _draw_arrows if graph.is_directed() else _draw_lines
-    draw_links(graph, points, areas, ax)
+    if isinstance(graph, nx.DiGraph):
+        _draw_arrows(graph, points, areas, ax)
+    else:
+        _draw_lines(graph, points, ax)
     norm = Normalize(weights.min(), weights.max())
-    nodes = ax.scatter(*points.T, s=areas, c=weights, cmap=COLOURS, norm=norm, zorder=2)
+    nodes = ax.scatter(points[:, 0], points[:, 1], s=areas, c=weights, cmap=COLOURS, norm=norm, zorder=2)
     nodes.set(edgecolor="0.15", linewidth=0.6)
     if devices <= LABELLED:
         _label(points, norm(weights), ax)
@@ -97,26 +99,23 @@ def circle(devices: int) -> np.ndarray:
     return np.column_stack([np.sin(angles), np.cos(angles)])
 
 
-def _draw_lines(graph: nx.Graph[int], points: np.ndarray, areas: np.ndarray, ax: Axes) -> None:
+def _draw_lines(graph: nx.Graph[int], points: np.ndarray, ax: Axes) -> None:
     ends = [points[list(edge)] for edge in graph.edges]
     # Thinner and paler the more there are: a complete graph stays a texture and not a blot.
-    density = graph.number_of_edges() / len(graph)
-    ax.add_collection(
-        LineCollection(
-            ends, colors="0.3", linewidths=1.1 if density < 6 else 0.4, alpha=min(0.8, 4 / max(density, 1)), zorder=1
-        )
-    )
+    crowd = graph.number_of_edges() / len(graph)
+    width = 1.1 if len(graph) <= 40 else 0.6 if crowd < 6 else 0.4
+    lines = LineCollection(ends, colors="0.4", linewidths=width, alpha=min(0.8, 4 / max(crowd, 1)), zorder=1)
+    ax.add_collection(lines)
 
 
 def _draw_arrows(graph: nx.DiGraph[int], points: np.ndarray, areas: np.ndarray, ax: Axes) -> None:
     radii = np.sqrt(areas / np.pi)
+    style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 7, "color": "0.35", "linewidth": 0.7, "zorder": 1}
     for u, v in graph.edges:
-        ax.add_patch(
-            FancyArrowPatch(
-                points[u], points[v], arrowstyle="-|>", mutation_scale=7, color="0.35", linewidth=0.7, zorder=1,
-                shrinkA=radii[u], shrinkB=radii[v] + 0.5, connectionstyle="arc3,rad=0.12",
-            )
-        )  # fmt: skip
+        ends: dict[str, Any] = {"posA": points[u], "posB": points[v], "shrinkA": radii[u], "shrinkB": radii[v] + 0.5}
+        arrow = FancyArrowPatch(**ends, **style, connectionstyle="arc3,rad=0.12")
+        arrow.set_in_layout(False)  # arrows stay among the nodes, and measuring each takes long
+        ax.add_patch(arrow)
 
 
 def _label(points: np.ndarray, shades: np.ndarray, ax: Axes) -> None:

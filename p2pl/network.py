@@ -96,10 +96,11 @@ class Network:
             raise SpecError(f"{where} returned nodes other than 0..{self.devices - 1}")
         if nx.number_of_selfloops(graph):
             raise SpecError(f"{where} returned self-loops; a device always has itself, leave them out")
-        return nx.freeze(graph)
+        nx.freeze(graph)
+        return graph
 
 
-def connected(graphs: Iterable[nx.Graph]) -> bool:
+def connected(graphs: Iterable[nx.Graph[int]]) -> bool:
     """Whether the union of `graphs` (all directed or none) leads from every device to every other."""
     union = nx.compose_all(graphs)
-    return bool(nx.is_strongly_connected(union) if union.is_directed() else nx.is_connected(union))
+    return bool(nx.is_strongly_connected(union) if isinstance(union, nx.DiGraph) else nx.is_connected(union))

@@ -49,23 +49,29 @@ class Progress:
 
     def summary(self, summaries: Sequence[dict[str, Any]], path: Path) -> None:
         """The outcome of every run as a table on stderr."""
-        table = Table(title=f"results in {path}", title_justify="left")
         names = {
             "seed": "seed",
             "status": "status",
-            "accuracy_mean": "accuracy, mean",
-            "accuracy_min": "worst device",
-            "accuracy_of_average": "average model",
-            "consensus_distance": "consensus distance",
-            "rounds_to_target": "rounds to target",
-            "bytes_sent": "MB sent",
+            "accuracy_mean": "mean",
+            "accuracy_min": "worst",
+            "accuracy_of_average": "average",
+            "consensus_distance": "distance",
+            "rounds_to_target": "rounds",
+            "bytes_sent": "MB",
             "seconds": "s",
         }
+        target = summaries[0]["target"]
+        table = Table(box=None, pad_edge=False)
         for heading in names.values():
             table.add_column(heading, justify="right")
         for one in summaries:
             table.add_row(*(cell(name, one[name]) for name in names))
         self.console.print(table)
+        self.console.print(
+            f"test accuracy of the mean device, the worst, the average model; consensus distance; rounds until the mean"
+            f" reaches {target:g}; sent by all devices; time. Written to {path}",
+            style="dim",
+        )
 
 
 def short(measures: dict[str, Any] | None) -> str:

@@ -40,12 +40,16 @@ def slem(weights: Matrix) -> float:
 def stationary(weights: Matrix) -> np.ndarray:
     """The left Perron vector pi of a (K, K) row-stochastic W: pi' W = pi', sum 1. (K,)
 
-    Solves (I - W' + 11') pi = 1, which has one solution if W joins all devices; raises SpecError if it does not.
+    Solves (I - W' + 11') pi = 1, which has one solution unless two groups each listen to nobody outside; raises
+    SpecError if so.
     For the right Perron vector of a column-stochastic matrix, give its transpose.
     """
     matrix = _dense(weights)
-    if connected_components(csr_array(matrix), connection="strong", return_labels=False) > 1:
-        raise SpecError("these weights do not join all devices: there is no one stationary distribution")
+    groups, group = connected_components(csr_array(matrix), connection="strong")
+    listener, heard = matrix.nonzero()
+    listens_outside = set(group[listener[group[listener] != group[heard]]])
+    if groups - len(listens_outside) > 1:
+        raise SpecError("these weights leave devices apart: there is more than one stationary distribution")
     devices = len(matrix)
     return np.asarray(np.linalg.solve(np.eye(devices) - matrix.T + 1, np.ones(devices)))
 

@@ -15,6 +15,7 @@ The program supplies those of these that the signature names:
     rng    a random stream for what is drawn.
 
 It returns a `p2pl.data.Dataset`; `p2pl.data.image_dataset` makes one from arrays of pixels. A data set that is read
-from `root` says so by `@dataset(files="a glob pattern under root")`, verifies what it reads, and raises SpecError naming
-the file if it is damaged, or exactly what to put where if it is missing: it never downloads over a file that is there.
+from `root` says so by `@dataset(files="a glob pattern under root")`, verifies what it reads, and raises SpecError
+naming the file if it is damaged, or exactly what to put where if it is missing. It never downloads over a file that is
+there.
 """

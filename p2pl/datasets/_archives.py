@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import importlib
 import os
 import shutil
@@ -17,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from p2pl.registry import SpecError
 
@@ -58,7 +60,7 @@ def _download(folder: Path, missing: list[str], torchvision_class: str, inside: 
         try:
             with _timeout(), contextlib.redirect_stdout(sys.stderr):
                 downloader(scratch, download=True)
-        except (RuntimeError, OSError) as error:
+        except (RuntimeError, OSError, http.client.HTTPException) as error:
             reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
             raise SpecError(f"{torchvision_class} could not be downloaded ({reason[0]}): {remedy}") from error
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +70,7 @@ def _download(folder: Path, missing: list[str], torchvision_class: str, inside: 
             partial.replace(folder / name)
 
 
-def _torchvision_datasets(remedy: str):  # type: ignore[no-untyped-def]
+def _torchvision_datasets(remedy: str) -> ModuleType:
     try:
         # Imported only here: it takes 1.5 s.
         return importlib.import_module("torchvision.datasets")

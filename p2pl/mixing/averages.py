@@ -1,4 +1,4 @@
-"""Rules by which every device takes a weighted average over itself and those it hears: any graph, one round of hello."""
+"""Rules by which a device weighs itself and those it hears, on directed graphs too, from what these tell."""
 
 from __future__ import annotations
 

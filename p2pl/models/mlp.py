@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from p2pl.registry import Count, NonNegative, model
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation a = value(z), its derivative slope(z, a), and the `gain` that keeps the variance from layer to layer.
+    """An activation a = value(z), its derivative slope(z, a), and the gain of the weights that follow it (see `MLP`).
 
     slope may use whichever of the pre-activation z and the value a is cheaper. `identity` returns z itself, not a copy.
     """
@@ -46,9 +46,9 @@ class MLP(nn.Module):
     """widths[0] inputs, widths[-1] outputs, an activation between layers; inputs are flattened.
 
     Layer l computes z = (sw_l W_l) h + sb_l b_l with (sw_l, sb_l) = scales[l]: (1, 1) in the standard parametrization.
-    In the NTK parametrization (Jacot et al., 2018) W_l and b_l are trained from N(0, 1), sw_l = gain / sqrt(fan_in) with
-    the gain of the activation *before* layer l (sqrt(2) for relu, 1 for the others and for the first layer, whose inputs
-    are data), and sb_l = bias_scale.
+    In the NTK parametrization (Jacot et al., 2018) W_l and b_l are trained from N(0, 1), sw_l = gain / sqrt(fan_in)
+    with the gain of the activation *before* layer l (sqrt(2) for relu, which keeps the variance from layer to layer; 1
+    for the others and for the first layer, whose inputs are data), and sb_l = bias_scale.
     """
 
     def __init__(
@@ -77,12 +77,16 @@ class MLP(nn.Module):
         for index, (layer, (sw, sb)) in enumerate(zip(self.layers, self.scales, strict=True)):
             if index:
                 h = ACTIVATIONS[self.activation].value(h)
-            h = F.linear(h, _scaled(layer.weight, sw), _scaled(layer.bias, sb))
+            h = _affine(cast(nn.Linear, layer), h, sw, sb)
         return h
 
 
-def _scaled(parameter: Tensor | None, scale: float) -> Tensor | None:
-    return parameter if parameter is None or scale == 1.0 else parameter * scale
+def _affine(layer: nn.Linear, h: Tensor, sw: float, sb: float) -> Tensor:
+    if sw == sb == 1.0:
+        out: Tensor = layer(h)
+        return out
+    bias = layer.bias * sb if layer.bias is not None else None
+    return F.linear(h, layer.weight * sw, bias)
 
 
 @model

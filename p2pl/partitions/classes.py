@@ -9,7 +9,7 @@ from p2pl.data import Integers, apportion
 from p2pl.registry import Count, SpecError, partition
 
 
-@partition
+@partition(meets_sizes=False)
 def classes(labels: Integers, sizes: Integers, rng: np.random.Generator, per_device: Count = 2) -> list[Integers]:
     """Exactly `per_device` classes on every device, the classes held by equally many devices (within one).
 
@@ -62,7 +62,7 @@ def _shares(holds: NDArray[np.bool_], sizes: Integers, counts: Integers) -> NDAr
 
     Iterative proportional fitting: it converges to both where both can be met, and otherwise meets the columns.
     """
-    shares = holds * sizes[:, None].astype(np.float64)
+    shares: NDArray[np.float64] = np.where(holds, sizes[:, None], 0).astype(np.float64)
     for _ in range(200):
         shares *= (sizes / shares.sum(1))[:, None]
         shares *= counts / shares.sum(0)

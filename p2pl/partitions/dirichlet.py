@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from p2pl.data import Integers
 from p2pl.registry import Positive, partition
@@ -10,7 +11,7 @@ from p2pl.registry import Positive, partition
 
 @partition
 def dirichlet(labels: Integers, sizes: Integers, rng: np.random.Generator, alpha: Positive = 0.5) -> list[Integers]:
-    """Each device draws its class proportions from a symmetric Dirichlet(alpha): nearly iid if large, one class if small.
+    """Class proportions of each device drawn from a symmetric Dirichlet(alpha): large is near iid, small is one class.
 
     Devices in random order take their samples from the pools of the classes, without replacement; when a pool runs dry,
     the device's proportions over the other classes are used. So `sizes` are met exactly, and the last devices take what
@@ -30,7 +31,7 @@ def dirichlet(labels: Integers, sizes: Integers, rng: np.random.Generator, alpha
     return mine
 
 
-def _draw(proportions: np.ndarray, left: Integers, size: int, rng: np.random.Generator) -> Integers:  # type: ignore[type-arg]
+def _draw(proportions: NDArray[np.float64], left: Integers, size: int, rng: np.random.Generator) -> Integers:
     """How many of each class (C,) a device of `size` samples takes, of those `left` (C,)."""
     taken = np.zeros_like(left)
     while taken.sum() < size:

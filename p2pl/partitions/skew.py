@@ -11,7 +11,7 @@ from p2pl.registry import Probability, partition
 
 @partition
 def skew(labels: Integers, sizes: Integers, rng: np.random.Generator, fraction: Probability = 0.5) -> list[Integers]:
-    """The first `fraction` of each class is sorted by label, the rest shuffled; device i has the i-th block of each pool.
+    """The first `fraction` of each class sorted by label, the rest shuffled; device i has the i-th block of each pool.
 
     0 is iid, 1 gives each device contiguous classes, so that devices with near numbers have near classes. Blocks are in
     proportion to `sizes`, which are met exactly. After Hsieh et al., "The non-IID data quagmire", ICML 2020.

@@ -13,9 +13,9 @@ from p2pl.sizes._nonempty import nonempty
 def one_rich(samples: int, devices: int, share: Probability = 0.99, device: Natural = 0) -> Integers:
     """One device has the given share of all samples, the others split the rest equally: 99 % against 1 %.
 
-    One reading of the "1 % / 99 %" of the summary; `few_rich` is another (with 100 devices they differ only in that here
-    the rich device is chosen, not drawn). A single device has everything. Raises SpecError if there is no such device,
-    or if the others would have none.
+    One reading of the "1 % / 99 %" of the summary; `few_rich` is another (with 100 devices they differ only in that
+    here the rich device is chosen, not drawn). A single device has everything. Raises SpecError if there is no such
+    device, or if the others would have none.
     """
     if device >= devices:
         raise SpecError(f"sizes 'one_rich': there is no device {device}; the devices are 0..{devices - 1}")

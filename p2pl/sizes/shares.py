@@ -7,8 +7,8 @@ from p2pl.registry import Positive, SpecError, sizes
 from p2pl.sizes._nonempty import nonempty
 
 
-@sizes(name="shares")
-def given_shares(samples: int, devices: int, shares: list[Positive]) -> Integers:
+@sizes
+def shares(samples: int, devices: int, shares: list[Positive]) -> Integers:
     """In proportion to the given list, one number a device in order; the numbers need not add up to 1.
 
     Raises SpecError if the list has another length, or if a share is too small for one sample.

@@ -3,7 +3,7 @@
     # p2pl/topologies/wheel.py
     import networkx as nx
 
-    from p2pl.registry import SpecError, topology
+    from p2pl.registry import Natural, SpecError, topology
 
     @topology
     def wheel(devices: int, hub: Natural = 0) -> nx.Graph:

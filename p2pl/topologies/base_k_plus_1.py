@@ -12,6 +12,7 @@ from itertools import combinations, count
 import networkx as nx
 
 from p2pl.registry import Count, topology
+from p2pl.topologies._build import undirected
 
 Step = dict[tuple[int, int], float]  # the weight of every pair that averages at this step
 Period = list[Step]
@@ -34,7 +35,7 @@ def base_k_plus_1(devices: int, k: Count = 1) -> list[nx.Graph[int]]:
 
 
 def _graph(devices: int, step: Step) -> nx.Graph[int]:
-    graph = nx.empty_graph(devices)
+    graph = undirected(devices, [])
     graph.add_weighted_edges_from((u, v, weight) for (u, v), weight in sorted(step.items()))
     return graph
 
@@ -76,9 +77,9 @@ def _simple(nodes: list[int], k: int) -> Period:
     """Algorithm 2: the simple Base-(k+1) graph, by the digits a_l of the number of devices in base k + 1.
 
     1. Parts V_l of a_l (k+1)^p_l devices average within themselves: device i of V_l holds m_l.
-    2. At exchange l, every device of the later parts L_l meets one device of each of the a_l subparts of V_l, with weight
-       (k+1)^p_l / (|V_l| + |L_l|): this makes the mean of each subpart, and that of L_l, the mean of V_l and L_l,
-       which by induction is the mean of all.
+    2. At exchange l, every device of the later parts L_l meets one device of each of the a_l subparts of V_l, with
+       weight (k+1)^p_l / (|V_l| + |L_l|): this makes the mean of each subpart, and that of L_l, the mean of V_l and
+       L_l, which by induction is the mean of all.
     3. Each subpart averages within itself from then on, while the later parts exchange.
     """
     if _factors(len(nodes), k) is not None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import networkx as nx
 import numpy as np
 
 from p2pl.registry import Count, Probability, SpecError, topology
+from p2pl.topologies._build import directed
 
 
 @topology
@@ -35,10 +38,9 @@ def chorded_ring(devices: int, jump: Count = 3, every: Count = 2) -> nx.DiGraph[
             f"chorded_ring: a jump of {jump} among {devices} devices ends at the device itself or at its successor; "
             + (f"a jump from 2 to {devices - 1} would do" if devices > 2 else "3 devices or more would do")
         )
-    graph = nx.empty_graph(devices, create_using=nx.DiGraph)
-    graph.add_edges_from((k, (k + 1) % devices) for k in range(devices))
-    graph.add_edges_from((k, (k + jump) % devices) for k in range(0, devices, every))
-    return graph
+    ring = ((k, (k + 1) % devices) for k in range(devices))
+    chords = ((k, (k + jump) % devices) for k in range(0, devices, every))
+    return directed(devices, chain(ring, chords))
 
 
 @topology
@@ -50,15 +52,11 @@ def random_digraph(devices: int, rng: np.random.Generator, p: Probability | None
     chance = min(1.0, 2 * np.log(devices) / devices) if p is None else p
     heard = rng.random((devices, devices)) < chance
     np.fill_diagonal(heard, False)
-    graph = nx.empty_graph(devices, create_using=nx.DiGraph)
-    graph.add_edges_from((int(u), int(v)) for u, v in np.argwhere(heard))
-    return graph
+    return directed(devices, ((int(u), int(v)) for u, v in np.argwhere(heard)))
 
 
 def circulant(devices: int, jumps: list[int]) -> nx.DiGraph[int]:
     """Every device k is heard by k + jump for each of `jumps` (distinct, below `devices`), all with equal weights."""
-    graph = nx.empty_graph(devices, create_using=nx.DiGraph)
     reached = [jump for jump in jumps if jump % devices]
-    for jump in reached:
-        graph.add_edges_from(((k, (k + jump) % devices) for k in range(devices)), weight=1 / (len(reached) + 1))
-    return graph
+    edges = ((k, (k + jump) % devices) for jump in reached for k in range(devices))
+    return directed(devices, edges, weight=1 / (len(reached) + 1))

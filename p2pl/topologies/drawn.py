@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse.csgraph import shortest_path
 
 from p2pl.registry import Count, Positive, Probability, SpecError, topology
+from p2pl.topologies._build import undirected
 
 PLACEMENTS = 1000
 
@@ -49,7 +50,7 @@ def random_regular(devices: int, rng: np.random.Generator, degree: Count = 4) ->
         even = degree % 2 == 0
         fits = f"more than {degree} devices" if even else f"an even number of devices above {degree}"
         raise SpecError(f"{devices} devices cannot all have {degree} neighbours: {fits} can")
-    return _sorted(nx.random_regular_graph(degree, devices, seed=rng))
+    return _ordered(nx.random_regular_graph(degree, devices, seed=rng))
 
 
 @topology
@@ -62,9 +63,9 @@ def small_world(
     """
     if neighbours % 2 or neighbours >= devices:
         raise SpecError(
-            f"small_world: neighbours must be even (half on each side) and below the {devices} devices, not {neighbours}"
+            f"small_world: neighbours must be even and below the number of devices, {devices}, not {neighbours}"
         )
-    return nx.watts_strogatz_graph(devices, neighbours, rewiring, seed=rng)
+    return _ordered(nx.watts_strogatz_graph(devices, neighbours, rewiring, seed=rng))
 
 
 @topology
@@ -75,21 +76,17 @@ def barabasi_albert(devices: int, rng: np.random.Generator, links: Count = 2) ->
     """
     if links >= devices:
         raise SpecError(f"barabasi_albert: links must be below the number of devices, {devices}, not {links}")
-    return nx.barabasi_albert_graph(devices, links, seed=rng)
+    return _ordered(nx.barabasi_albert_graph(devices, links, seed=rng))
 
 
 def _graph(joined: np.ndarray) -> nx.Graph[int]:
     """From a (K, K) upper triangle of booleans."""
-    graph = nx.empty_graph(len(joined))
-    graph.add_edges_from((int(u), int(v)) for u, v in np.argwhere(joined))
-    return graph
+    return undirected(len(joined), ((int(u), int(v)) for u, v in np.argwhere(joined)))
 
 
-def _sorted(graph: nx.Graph[int]) -> nx.Graph[int]:
+def _ordered(graph: nx.Graph[int]) -> nx.Graph[int]:
     """The same graph with nodes and edges in numerical order, whatever order the generator happened to use."""
-    ordered = nx.empty_graph(len(graph))
-    ordered.add_edges_from(sorted((min(edge), max(edge)) for edge in graph.edges))
-    return ordered
+    return undirected(len(graph), sorted((min(edge), max(edge)) for edge in graph.edges))
 
 
 def _distances(places: np.ndarray) -> np.ndarray:

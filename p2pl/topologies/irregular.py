@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import chain, combinations
+
 import networkx as nx
-import numpy as np
 
 from p2pl.registry import Count, Natural, SpecError, topology
-from p2pl.topologies._sizes import most_square, rectangle_hint
+from p2pl.topologies._build import most_square, rectangle_hint, undirected
 
 
 @topology
 def path(devices: int) -> nx.Graph[int]:
     """Devices in a row, each hearing the one before and the one after it."""
-    return nx.path_graph(devices)
+    return undirected(devices, ((k, k + 1) for k in range(devices - 1)))
 
 
 @topology
@@ -20,9 +21,7 @@ def star(devices: int, hub: Natural = 0) -> nx.Graph[int]:
     """One hub joined to every other device; the others hear the hub only."""
     if hub >= devices:
         raise SpecError(f"a star of {devices} devices has no device {hub}; the hub is one of 0..{devices - 1}")
-    graph = nx.empty_graph(devices)
-    graph.add_edges_from((hub, k) for k in range(devices) if k != hub)
-    return graph
+    return undirected(devices, ((hub, k) for k in range(devices) if k != hub))
 
 
 @topology
@@ -37,8 +36,9 @@ def grid(devices: int, rows: Count | None = None) -> nx.Graph[int]:
     if height * width != devices or min(height, width) < 2:
         asked = f"{devices} devices" if rows is None else f"{devices} devices in {rows} rows"
         raise SpecError(f"there is no grid of {asked}, at least 2 by 2: {rectangle_hint(devices, rows, 2)}")
-    square = nx.grid_2d_graph(height, width)
-    graph = nx.convert_node_labels_to_integers(square, ordering="sorted")
+    rights = ((k, k + 1) for k in range(devices) if (k + 1) % width)
+    belows = ((k, k + width) for k in range(devices - width))
+    graph = undirected(devices, chain(rights, belows))
     nx.set_node_attributes(graph, {k: (k % width, -(k // width)) for k in graph}, "pos")
     return graph
 
@@ -46,9 +46,7 @@ def grid(devices: int, rows: Count | None = None) -> nx.Graph[int]:
 @topology
 def binary_tree(devices: int) -> nx.Graph[int]:
     """Device k's parent is (k - 1) // 2: a balanced binary tree whose last level may be partly filled."""
-    graph = nx.empty_graph(devices)
-    graph.add_edges_from(((k - 1) // 2, k) for k in range(1, devices))
-    return graph
+    return undirected(devices, (((k - 1) // 2, k) for k in range(1, devices)))
 
 
 @topology
@@ -61,11 +59,8 @@ def thick_path(devices: int, diameter: Count = 4) -> nx.Graph[int]:
     layers = diameter + 1
     if devices < layers:
         raise SpecError(f"{devices} devices have no graph of diameter {diameter}: {layers} devices or more do")
-    layer = np.arange(devices) * layers // devices
-    near = np.abs(layer[:, None] - layer) <= 1
-    graph = nx.empty_graph(devices)
-    graph.add_edges_from((int(u), int(v)) for u, v in np.argwhere(np.triu(near, 1)))
-    return graph
+    layer = [k * layers // devices for k in range(devices)]
+    return undirected(devices, ((u, v) for u, v in combinations(range(devices), 2) if layer[v] - layer[u] <= 1))
 
 
 @topology
@@ -76,4 +71,6 @@ def davis(devices: int) -> nx.Graph[int]:
     """
     if devices != 32:
         raise SpecError(f"the Davis network has 32 devices, not {devices}")
-    return nx.convert_node_labels_to_integers(nx.davis_southern_women_graph(), ordering="sorted")
+    people = nx.davis_southern_women_graph()
+    number = {name: k for k, name in enumerate(sorted(people))}
+    return undirected(devices, ((number[u], number[v]) for u, v in people.edges))

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+from itertools import chain, combinations
+
 import networkx as nx
 
 from p2pl.registry import Count, SpecError, topology
-from p2pl.topologies._sizes import most_square, nearest_sizes, rectangle_hint
+from p2pl.topologies._build import most_square, nearest_sizes, rectangle_hint, undirected
 
 
 @topology
 def ring(devices: int) -> nx.Graph[int]:
     """Every device hears the one before and the one after it, the last one the first."""
-    graph = nx.path_graph(devices)
-    if devices > 2:
-        graph.add_edge(devices - 1, 0)
-    return graph
+    return _ring(devices)
 
 
 @topology
 def cycle(devices: int) -> nx.Graph[int]:
     """The ring, under the name that graph theory and the papers give it."""
-    return ring(devices)
+    return _ring(devices)
 
 
 @topology
 def complete(devices: int) -> nx.Graph[int]:
     """Every device hears every other one."""
-    return nx.complete_graph(devices)
+    return undirected(devices, combinations(range(devices), 2))
 
 
 @topology
@@ -41,7 +40,9 @@ def torus(devices: int, rows: Count | None = None) -> nx.Graph[int]:
     if sides * columns != devices or min(sides, columns) < 3:
         asked = f"{devices} devices" if rows is None else f"{devices} devices in {rows} rows"
         raise SpecError(f"there is no torus of {asked}, at least 3 by 3: {rectangle_hint(devices, rows, 3)}")
-    return nx.convert_node_labels_to_integers(nx.grid_2d_graph(sides, columns, periodic=True), ordering="sorted")
+    rights = ((k, k - k % columns + (k + 1) % columns) for k in range(devices))
+    belows = ((k, (k + columns) % devices) for k in range(devices))
+    return undirected(devices, chain(rights, belows))
 
 
 @topology
@@ -53,12 +54,14 @@ def hypercube(devices: int) -> nx.Graph[int]:
     if not is_power_of_two(devices):
         hint = nearest_sizes(devices, is_power_of_two)
         raise SpecError(f"a hypercube has a power of 2 of devices, not {devices}: {hint}")
-    graph = nx.empty_graph(devices)
     bits = range(devices.bit_length() - 1)
-    graph.add_edges_from((k, k ^ (1 << bit)) for k in range(devices) for bit in bits)
-    return graph
+    return undirected(devices, ((k, k ^ (1 << bit)) for k in range(devices) for bit in bits))
 
 
 def is_power_of_two(number: int) -> bool:
     """Whether `number` is 1, 2, 4, 8, ..."""
     return number & (number - 1) == 0
+
+
+def _ring(devices: int) -> nx.Graph[int]:
+    return undirected(devices, ((k, (k + 1) % devices) for k in range(devices) if devices > 1))

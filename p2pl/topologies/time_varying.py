@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import networkx as nx
 import numpy as np
 
 from p2pl.registry import SpecError, topology
-from p2pl.topologies._sizes import nearest_sizes
+from p2pl.topologies._build import nearest_sizes, undirected
 from p2pl.topologies.directed import circulant
 from p2pl.topologies.regular import is_power_of_two
 
@@ -32,17 +30,13 @@ def one_peer_hypercube(devices: int) -> list[nx.Graph[int]]:
         hint = nearest_sizes(devices, is_power_of_two)
         raise SpecError(f"one_peer_hypercube has a power of 2 of devices, not {devices}: {hint}, or base_k_plus_1")
     steps = [1 << bit for bit in range(devices.bit_length() - 1)] or [0]
-    return [_matching(devices, ((k, k ^ step) for k in range(devices) if k < k ^ step)) for step in steps]
+    return [
+        undirected(devices, ((k, k ^ step) for k in range(devices) if k < k ^ step), weight=1 / 2) for step in steps
+    ]
 
 
 @topology
 def random_matching(devices: int, rng: np.random.Generator, step: int) -> nx.Graph[int]:
     """At every step all devices are paired at random and each pair averages; one sits out if they are odd in number."""
     order = [int(k) for k in rng.permutation(devices)]
-    return _matching(devices, sorted(zip(order[::2], order[1::2], strict=False)))
-
-
-def _matching(devices: int, pairs: Iterable[tuple[int, int]]) -> nx.Graph[int]:
-    graph = nx.empty_graph(devices)
-    graph.add_edges_from(pairs, weight=1 / 2)
-    return graph
+    return undirected(devices, sorted(zip(order[::2], order[1::2], strict=False)), weight=1 / 2)

@@ -1,9 +1,30 @@
-"""What to say when no graph of a kind has the wanted number of devices."""
+"""Graphs from edges, and what to say when no graph of a kind has the wanted number of devices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
+from typing import Any
+
+import networkx as nx
+
+Edges = Iterable[tuple[int, int]]
+
+
+def undirected(devices: int, edges: Edges, **attributes: Any) -> nx.Graph[int]:
+    """The graph with all of 0..devices-1 as nodes, in order, and these edges, which share `attributes`."""
+    graph: nx.Graph[int] = nx.Graph()
+    graph.add_nodes_from(range(devices))
+    graph.add_edges_from(edges, **attributes)
+    return graph
+
+
+def directed(devices: int, edges: Edges, **attributes: Any) -> nx.DiGraph[int]:
+    """The same for edges (u, v) by which v hears u."""
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(range(devices))
+    graph.add_edges_from(edges, **attributes)
+    return graph
 
 
 def nearest_sizes(devices: int, fits: Callable[[int], bool]) -> str:
@@ -14,7 +35,7 @@ def nearest_sizes(devices: int, fits: Callable[[int], bool]) -> str:
 
 
 def rectangle_hint(devices: int, rows: int | None, side: int) -> str:
-    """What would do in place of `devices` (in `rows` rows, if given) for a rectangle with both sides at least `side`."""
+    """What would do in place of `devices` (in `rows` rows, if given) for a rectangle of sides >= `side`."""
     if rows is None:
         return nearest_sizes(devices, lambda size: most_square(size) >= side)
     if rows < side:

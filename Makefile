@@ -1,0 +1,46 @@
+# `make figures` and `make test` need nothing but Python >= 3.11: each sets up .venv first, from requirements.lock.
+#
+#   make figures                              the embedded data, all cores
+#   make figures CONFIG=config/paper.yaml     the papers' scale
+#   make smoke                                the whole pipeline at toy size
+#   make test      make check                 the tests; linters, formats and types
+#   make lock                                 pin pyproject.toml's dependencies anew (needs uv)
+
+CONFIG  ?= config/config.yaml
+CORES   ?= all
+PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+             $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+READY   := .venv/.ready
+RESULTS  = $(shell sed -n 's/^ *results: *//p' $(CONFIG))
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: figures smoke test check lock
+figures: $(READY)
+	snakemake --cores $(CORES) --configfile $(CONFIG) --report $(RESULTS)/report.html --report-after-run
+
+smoke:
+	$(MAKE) figures CONFIG=config/smoke.yaml
+
+test: $(READY) # one thread a process: the runs under test are small, and pytest-xdist has the other cores
+	OMP_NUM_THREADS=1 python -m pytest
+
+check: $(READY)
+	snakemake --lint
+	snakefmt --check Snakefile
+	ruff format --check .
+	ruff check .
+	mypy
+
+# The lock names every package and the hash of every file of it: nothing is left to resolve (--no-deps) or to compile
+# beforehand (--no-compile), and that makes plain pip four times faster.
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found: name one, as in make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --no-deps --no-compile --require-hashes -r requirements.lock
+	python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --upgrade \
+	    --no-annotate --no-header --output-file requirements.lock

@@ -1,0 +1,115 @@
+# From the table of experiments to the figures: data -> simulate -> collect -> figure.
+#
+#   snakemake --cores 8                                     everything of config/config.yaml
+#   snakemake --cores 8 --configfile config/smoke.yaml      another table, into the folder it names under `pathvars`
+#   snakemake --cores 8 results/figures/fig03_failures.pdf  one figure and what it needs
+#
+# `params: code` holds a fingerprint of the code that a job executes, so that an edit of its logic re-runs the job.
+import json
+
+from snakemake.utils import min_version, validate
+
+from p2pl import fingerprint, registry, sweep
+from paper_figures import needs
+
+min_version("9.20")
+
+if "experiments" not in config:  # Snakemake merges config files: the default one must not join another
+
+    configfile: "config/config.yaml"
+
+
+validate(config, "config/schema.yaml")
+
+BLOCKS = sweep.index(config)  # name of an experiment -> its cells
+CELLS = {cell.key: cell for cells in BLOCKS.values() for cell in cells}
+FIGURES = {figure: blocks for figure, blocks in needs().items() if set(blocks) <= set(BLOCKS)}
+
+
+localrules:
+    all,
+    data,  # a download, if one is needed: the nodes of a cluster often have no network
+    collect,
+    figure,
+
+
+wildcard_constraints:
+    cell="[0-9a-f]{12}",
+
+
+rule all:
+    input:
+        expand("<results>/tables/{block}.parquet", block=BLOCKS),
+        expand("<results>/figures/{figure}.pdf", figure=FIGURES),
+
+
+rule data:
+    output:
+        "<results>/data/{data}.json",
+    params:
+        code=lambda w: fingerprint.of_component(registry.dataset, w.data),
+    log:
+        "<results>/logs/data/{data}.log",
+    conda:
+        "config/environment.yaml"
+    shell:
+        "p2pl data {wildcards.data} > {output} 2> {log}"
+
+
+rule simulate:
+    input:
+        lambda w: f"<results>/data/{CELLS[w.cell].experiment.dataset.name}.json",
+    output:
+        "<results>/runs/{cell}.parquet",
+    params:
+        spec=lambda w: CELLS[w.cell].spec,
+        seeds=lambda w: ",".join(map(str, CELLS[w.cell].seeds)),
+        code=lambda w: fingerprint.of_experiment(CELLS[w.cell].experiment),
+    log:
+        "<results>/logs/runs/{cell}.log",
+    threads: 1
+    conda:
+        "config/environment.yaml"
+    shell:
+        "p2pl run {params.spec:q} --seeds {params.seeds} --out {output} > {log} 2>&1"
+
+
+rule collect:
+    input:
+        lambda w: [f"<results>/runs/{cell.key}.parquet" for cell in BLOCKS[w.block]],
+    output:
+        table="<results>/tables/{block}.parquet",
+        block="<results>/tables/{block}.json",
+    params:
+        block=lambda w: json.dumps(config | {"experiments": {w.block: config["experiments"][w.block]}}),
+        runs=lambda w, input: input[0].rpartition("/")[0],
+        code=fingerprint.of_files("p2pl/results.py"),
+    log:
+        "<results>/logs/tables/{block}.log",
+    conda:
+        "config/environment.yaml"
+    shell:
+        "printf '%s\n' {params.block:q} > {output.block} && "
+        "p2pl collect {output.block} {wildcards.block} --runs {params.runs} --out {output.table} > {log} 2>&1"
+
+
+rule figure:
+    input:
+        lambda w: [f"<results>/tables/{block}.parquet" for block in FIGURES[w.figure]],
+    output:
+        pdf="<results>/figures/{figure}.pdf",
+        png=report(
+            "<results>/figures/{figure}.png",
+            caption="paper_figures/report.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        caption="<results>/figures/{figure}.rst",
+    params:
+        code=lambda w: fingerprint.of_figure(w.figure),
+    log:
+        "<results>/logs/figures/{figure}.log",
+    conda:
+        "config/environment.yaml"
+    shell:
+        "python -m paper_figures {wildcards.figure} {input} --out {output.pdf} > {log} 2>&1"

@@ -1,0 +1,58 @@
+"""What a caption says of the results behind a figure, read from their metadata and never typed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from p2pl.experiment import Experiment
+from p2pl.stats import CONFIDENCE
+from paper_figures.style import words
+
+COLUMNS_OF_RESULTS = ("experiment", "arm")
+
+
+def caption(template: str, results: dict[str, pd.DataFrame]) -> str:
+    """The template with {devices}, {rounds} and {target} filled in, and the sentences that no caption may lack."""
+    experiments = [Experiment.of(spec) for table in results.values() for spec in table.attrs["specs"].values()]
+    facts = {
+        "devices": among(e.devices for e in experiments),
+        "rounds": among(e.rounds for e in experiments),
+        "target": among(f"{100 * e.evaluation.target:g} %" for e in experiments),
+    }
+    seeds = among(len(cell["seeds"]) for table in results.values() for cell in table.attrs["cells"])
+    sentences = [
+        " ".join(template.split()).format(**facts),
+        f"Data: {data(results)}. K = {facts['devices']} devices.",
+        f"Lines are means over n = {seeds} seeds, bands their {100 * CONFIDENCE:g} % Student-t intervals;"
+        " a curve ends before the first round that not all of its seeds reached.",
+        diverged(results),
+    ]
+    return " ".join(sentences)
+
+
+def among(values: Iterable[Any]) -> str:
+    """`20`, or `5, 10 or 20`, in order."""
+    said = [str(value) for value in sorted(set(values))]
+    return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} or {said[-1]}"
+
+
+def data(results: dict[str, pd.DataFrame]) -> str:
+    """Source and checksum of every data set behind the results."""
+    known = {name: facts for table in results.values() for name, facts in table.attrs["data"].items()}
+    return "; ".join(f"{facts['source']} (SHA-256 {facts['checksum'][:12]}…)" for facts in known.values())
+
+
+def diverged(results: dict[str, pd.DataFrame]) -> str:
+    """The sentence that names every run that diverged, and when."""
+    said = []
+    for table in results.values():
+        grid = [key for key in table.attrs["cells"][0] if key not in ("key", "seeds", *COLUMNS_OF_RESULTS)]
+        ends = table[table["status"] != "finished"].drop_duplicates(["arm", *grid, "seed"])
+        for row in ends.to_dict("records"):
+            place = [words(row[key]) for key in ("arm", *grid) if row[key] != ""]
+            place.append(f"seed {row['seed']}, {row['status']}")
+            said.append(", ".join(place))
+    return f"Diverged: {'; '.join(said)}." if said else "No run diverged."

@@ -1,0 +1,99 @@
+"""What the figures share: page sizes, looks that survive black and white, curves with bands, names in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import Any, NamedTuple
+
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from p2pl.stats import band
+
+WIDTH = 6.9  # inches: the text width of a page with two columns
+
+# Okabe and Ito (2008): eight colours that remain apart for the colour-blind; yellow is too pale for a line.
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+GREY = "#888888"
+COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (1.2, 1)), (0, (7, 1.5, 1, 1, 1, 1.5)))
+MARKERS = "osD^vPX<>"
+
+NAMES = {"erdos_renyi": "Erdős–Rényi", "fedavg": "FedAvg", "dgd": "DGD", "dsgd": "DSGD", "p2pl": "P2PL"}
+
+
+class Look(NamedTuple):
+    """Colour, line style and marker: each alone tells curves apart."""
+
+    color: str
+    linestyle: Any
+    marker: str
+
+
+def looks(names: Sequence[Any], given: Mapping[Any, Look] | None = None) -> dict[Any, Look]:
+    """A look for each name, those `given` first; equal names get equal looks in all panels of a figure."""
+    free = zip(cycle(COLOURS), cycle(LINES), cycle(MARKERS), strict=False)
+    return {name: (given or {}).get(name) or Look(*next(free)) for name in names}
+
+
+def ordered_looks(values: Sequence[Any]) -> dict[Any, Look]:
+    """Looks for values of a quantity, from dark to light in their order."""
+    shades = [colormaps["viridis"](0.85 * i / max(1, len(values) - 1)) for i in range(len(values))]
+    rest = zip(cycle(LINES), cycle(MARKERS), strict=False)
+    return {value: Look(shade, *next(rest)) for value, shade in zip(values, shades, strict=True)}
+
+
+def page(height: float) -> Figure:
+    """An empty figure of full text width, height in inches."""
+    return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def words(label: Any) -> str:
+    """A label of the results in words: `random_geometric(radius=0.3)` becomes `random geometric, radius 0.3`."""
+    name, options = re.fullmatch(r"([^(]*)(?:\((.*)\))?", str(label), re.DOTALL).groups()  # type: ignore[union-attr]
+    said = [NAMES.get(name, name.replace("_", " "))]
+    said += [option.replace("=", " ").replace("_", " ") for option in (options or "").split(", ") if option]
+    return ", ".join(said)
+
+
+def unique(table: pd.DataFrame, column: str) -> list[Any]:
+    """The values of a column in their order of appearance, which is that of the table of experiments."""
+    return list(table[column].unique())
+
+
+def draw_band(ax: Axes, points: pd.DataFrame, look: Look, x: str = "round", scale: float = 100) -> None:
+    """One curve of `p2pl.stats.band`: mean and interval, times scale (fractions become per cent)."""
+    step = max(1, len(points) // 6)
+    ax.plot(points[x], scale * points["mean"], **look._asdict(), markevery=step, markeredgecolor="white")
+    known = points.dropna(subset=["low"])
+    ax.fill_between(known[x], scale * known["low"], scale * known["high"], color=look.color, alpha=0.18, linewidth=0)
+
+
+def curves(ax: Axes, table: pd.DataFrame, by: str, value: str, styles: Mapping[Any, Look], x: str = "round") -> None:
+    """A curve with its band for each value of `by`.
+
+    Where x is not the round, a point stands at the mean of x over the seeds at its round.
+    """
+    points = band(table, [by], value)
+    if x != "round":
+        points = points.merge(table.groupby([by, "round"], dropna=False)[x].mean().reset_index())
+    for name, look in styles.items():
+        draw_band(ax, points[points[by] == name], look, x)
+
+
+def legend(figure: Figure, styles: Mapping[Any, Look], title: str | None = None, columns: int = 4) -> None:
+    """One legend below all panels."""
+    lines = [Line2D([], [], **look._asdict(), markeredgecolor="white") for look in styles.values()]
+    figure.legend(lines, [words(n) for n in styles], title=title, loc="outside lower center", ncols=min(columns, len(lines)))
+
+
+def panel(ax: Axes, letter: str, title: str) -> None:
+    """A panel's letter and title."""
+    ax.set_title(rf"$\bf{{{letter}}}$  {title}")

@@ -1,0 +1,151 @@
+"""Laws of every registered algorithm and initialization; one more is under them without an edit."""
+
+import pytest
+import torch
+
+from p2pl import Experiment, simulate
+from p2pl.engine import first_parameters, prepare
+from p2pl.registry import SpecError, algorithm, initialization, mixing
+
+SMALL = {
+    "dataset": "digits",
+    "devices": 6,
+    "samples": 120,
+    "model": {"name": "mlp", "hidden": [8]},
+    "training": {"lr": 0.1, "momentum": 0.5, "batch_size": 8},
+    "rounds": 3,
+}
+
+
+def spec(name, **changes):
+    """A small experiment that the algorithm's needs allow."""
+    needs = algorithm.entry(name).traits.get("needs", ())
+    rule = "push_sum" if "column stochastic" in needs else "metropolis"
+    return SMALL | {"algorithm": name, "mixing": rule} | changes
+
+
+def models(settings):
+    return [snapshot.models for snapshot in simulate(Experiment(**settings))]
+
+
+@pytest.mark.parametrize("name", algorithm.entries)
+def test_a_run_is_determined_by_its_spec(name):
+    first, second = models(spec(name)), models(spec(name))
+    other = models(spec(name, seed=1))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not torch.equal(first[-1], other[-1])
+    assert torch.isfinite(first[-1]).all()
+
+
+@pytest.mark.parametrize("name", algorithm.entries)
+def test_no_phase_changes_the_state_it_is_given(name):
+    """A state, once made, can be kept for later: that is what checkpoints rely on."""
+    setting = prepare(Experiment(**spec(name)))
+    state, setting.work.round = setting.algorithm.start(first_parameters(setting), setting.work), 1
+    for phase in setting.algorithm.phases * 2:
+        kept = [part.clone() if torch.is_tensor(part) else part for part in state]
+        before, world = state, setting.work if phase == "learn" else setting.channel
+        state = getattr(setting.algorithm, phase)(state, world)
+        for old, now in zip(kept, before, strict=True):
+            assert not torch.is_tensor(old) or torch.equal(old, now)
+
+
+@pytest.mark.parametrize("name", algorithm.entries)
+def test_training_lowers_the_loss(name):
+    training = SMALL["training"] | {"epochs": 4}
+    measures = [s.measures for s in simulate(Experiment(**spec(name, training=training, topology="complete", rounds=10)))]
+    assert measures[-1]["loss_mean"] < 0.9 * measures[0]["loss_mean"]  # test loss, of 20 samples a device
+
+
+@pytest.mark.parametrize("name", algorithm.entries)
+def test_alone_every_algorithm_is_sgd(name):
+    """With one device there is nobody to cooperate with: all are SGD with momentum on its data."""
+    alone = {"devices": 1, "topology": "complete", "dtype": "float64"}
+    torch.testing.assert_close(models(spec(name, **alone))[-1], models(spec("isolated", **alone))[-1], rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", algorithm.entries)
+def test_the_last_snapshot_says_finished_and_costs_never_fall(name):
+    seen = list(simulate(Experiment(**spec(name))))
+    assert [s.status for s in seen[:-1]] == ["running"] * (len(seen) - 1)
+    assert seen[-1].status == "finished"
+    sent = [s.measures["bytes_sent"] for s in seen]
+    assert sent == sorted(sent)
+    assert sent[-1] == 0 or algorithm.entry(name).traits.get("graph", True) or name == "fedavg"
+
+
+@pytest.mark.parametrize("name", initialization.entries)
+@pytest.mark.parametrize("graph", ["ring", "star", "one_peer_exponential"])
+def test_every_initialization_gives_finite_rows_and_only_pays_for_messages(name, graph):
+    setting = prepare(Experiment(**SMALL | {"initialization": name, "topology": graph, "devices": 8}))
+    x = first_parameters(setting)
+    assert x.shape == setting.draws.shape
+    assert torch.isfinite(x).all()
+    asks = "channel" in initialization.entry(name).given
+    assert (setting.channel.bytes_sent > 0) <= asks
+    assert setting.channel.bytes_sent == setting.channel.messages * x.shape[1] * 4
+
+
+def test_shared_and_rescaled_starts_are_what_they_say():
+    setting = prepare(Experiment(**SMALL | {"initialization": "shared"}))
+    assert len(first_parameters(setting).unique(dim=0)) == 1
+    setting = prepare(Experiment(**SMALL | {"initialization": "averaged_rescaled"}))
+    torch.testing.assert_close(first_parameters(setting).norm(dim=1), setting.draws.norm(dim=1))
+    setting = prepare(Experiment(**SMALL | {"initialization": "centrality_gain", "topology": "complete"}))
+    torch.testing.assert_close(first_parameters(setting), setting.draws * 6**0.5)
+
+
+@pytest.mark.parametrize("rule", [r for r, e in mixing.entries.items() if e.traits["stochastic"] == "column"])
+def test_column_stochastic_weights_are_refused_by_those_that_do_not_divide(rule):
+    for name, entry in algorithm.entries.items():
+        if "row stochastic" in entry.traits.get("needs", ()):
+            with pytest.raises(SpecError, match=f"'{name}' needs row stochastic.*'{rule}' is column"):
+                prepare(Experiment(**SMALL | {"algorithm": name, "mixing": rule}))
+
+
+def test_affinity_without_learning_is_a_smaller_self_weight():
+    """x + eta_b (heard - x) after mixing is W' x with off-diagonal weights larger by one factor a row."""
+    quiet = {"lr": 1e-30, "momentum": 0.0}
+    plain = SMALL | {"topology": "star", "initialization": "independent", "dtype": "float64", "training": quiet, "rounds": 1}
+    eta = 0.3
+    setting = prepare(Experiment(**plain))
+    own, x = setting.channel.transmission.next().weights.own, setting.draws
+    weights = torch.from_numpy(setting.channel.transmission.next().weights.matrix().toarray())
+    own = weights.diagonal()[:, None]
+    heard = (weights - torch.diag(weights.diagonal())) / (1 - own)
+    expected = weights @ x + eta * (heard @ x - weights @ x)
+    found = models(plain | {"algorithm": {"name": "p2pl", "eta_b": eta}})[-1]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+def test_affinity_in_learning_adds_its_drift_in_equal_parts():
+    quiet = {"lr": 1e-30, "momentum": 0.0, "batch_size": 7}
+    plain = SMALL | {"initialization": "independent", "dtype": "float64", "training": quiet, "rounds": 2}
+    *_, mixed, learned, _ = models(plain | {"algorithm": {"name": "p2pl", "eta_d": 0.5}})
+    start = prepare(Experiment(**plain)).draws
+    left, right = start.roll(1, dims=0), start.roll(-1, dims=0)
+    torch.testing.assert_close(learned - mixed, 0.5 * ((left + right) / 2 - mixed), rtol=0, atol=1e-12)
+
+
+def test_consensus_steps_are_powers_of_the_weights():
+    quiet = {"lr": 1e-30, "momentum": 0.0}
+    plain = SMALL | {"initialization": "independent", "dtype": "float64", "training": quiet, "rounds": 1, "topology": "star"}
+    weights = torch.from_numpy(prepare(Experiment(**plain)).channel.transmission.next().weights.matrix().toarray())
+    found = models(plain | {"algorithm": {"name": "p2pl", "consensus_steps": 3}})
+    torch.testing.assert_close(found[-1], weights @ weights @ weights @ found[0], rtol=0, atol=1e-12)
+
+
+def test_a_mixed_velocity_is_mixed_and_paid_for():
+    kept = list(simulate(Experiment(**SMALL)))[-1]
+    mixed = list(simulate(Experiment(**SMALL | {"algorithm": {"name": "p2pl", "mix_velocity": True}})))[-1]
+    sync = 3 * 12 * kept.models.shape[1] * 4
+    assert mixed.measures["bytes_sent"] - sync == 2 * (kept.measures["bytes_sent"] - sync)
+    assert not torch.equal(kept.models, mixed.models)
+
+
+def test_fedavg_trains_and_pays_only_those_chosen():
+    seen = list(simulate(Experiment(**SMALL | {"algorithm": {"name": "fedavg", "participation": 0.34}})))
+    for before, after in zip(seen[0::2], seen[1::2], strict=False):
+        changed = (before.models != after.models).any(dim=1)
+        assert changed.sum() == 2
+    assert seen[-1].measures["messages"] == 3 * 2 * 2

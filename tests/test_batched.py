@@ -1,0 +1,74 @@
+"""The batched forms against autograd, one device at a time."""
+
+import pytest
+import torch
+from torch import nn
+
+from p2pl.batched import AnyModule, BatchedMLP, batched
+from p2pl.models.mlp import ACTIVATIONS
+from p2pl.registry import SpecError, model
+
+
+def problem(name, loss, outputs=5, devices=3, batch=4, shape=(1, 28, 28), **options):
+    """Two forms of a model, (K, P) parameters around its draws, and a batch for each device, in float64."""
+    torch.manual_seed(0)
+    module = model.call({"name": name, **options}, inputs=shape, outputs=outputs).double()
+    row = nn.utils.parameters_to_vector(module.parameters()).detach()
+    x = row + 0.1 * torch.randn(devices, len(row), dtype=torch.float64)
+    inputs = torch.rand(devices, batch, *shape, dtype=torch.float64)
+    return module, x, inputs, torch.randint(outputs, (devices, batch))
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("parametrization", ["standard", "ntk"])
+@pytest.mark.parametrize("options", [{"hidden": [7]}, {"hidden": [6, 5, 4]}, {"hidden": []}, {"hidden": [7], "bias": False}], ids=str)
+def test_the_written_out_derivative_is_that_of_autograd(loss, activation, parametrization, options):
+    module, x, inputs, targets = problem(
+        "mlp", loss, shape=(6,), activation=activation, parametrization=parametrization, **options
+    )
+    fast, plain = BatchedMLP(module, loss, 5), AnyModule(module, loss, 5)
+    assert isinstance(batched(module, loss, 5), BatchedMLP)
+    torch.testing.assert_close(fast.forward(x, inputs), plain.forward(x, inputs), rtol=0, atol=1e-12)
+    torch.testing.assert_close(fast.forward(x, inputs[:1]), plain.forward(x, inputs[:1]), rtol=0, atol=1e-12)
+    found, expected = torch.full_like(x, 9.0), torch.zeros_like(x)
+    fast.gradient(x, inputs, targets, found)
+    plain.gradient(x, inputs, targets, expected)
+    assert expected.abs().max() > 1e-4
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", model.entries)
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_gradients_of_every_model_are_those_of_differences(name, loss):
+    """Along a random direction, against central differences of the loss of the average over the batch."""
+    module, x, inputs, targets = problem(name, loss, devices=2)
+    form = batched(module, loss, 5)
+    gradient = torch.empty_like(x)
+    form.gradient(x, inputs, targets, gradient)
+    direction = torch.randn(x.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    direction /= direction.norm()
+
+    def value(step):
+        output = form.forward(x + step * direction, inputs)
+        if loss == "cross_entropy":
+            return torch.stack([nn.functional.cross_entropy(o, t) for o, t in zip(output, targets, strict=True)])
+        return (output - nn.functional.one_hot(targets, 5)).square().mean(dim=(1, 2))
+
+    slope = (value(1e-6) - value(-1e-6)) / 2e-6
+    torch.testing.assert_close(gradient @ direction, slope, rtol=1e-4, atol=1e-5)
+
+
+def test_real_targets_are_taken_as_they_are():
+    module, x, inputs, _ = problem("linear", "mse", outputs=2, shape=(6,))
+    targets = torch.randn(3, 4, 2, dtype=torch.float64)
+    gradient = torch.empty_like(x)
+    BatchedMLP(module, "mse", 2).gradient(x, inputs, targets, gradient)
+    error = torch.einsum("kbd,kcd->kbc", inputs, x.view(3, 2, 6)) - targets
+    expected = torch.einsum("kbc,kbd->kcd", error, inputs) * 2 / 8
+    torch.testing.assert_close(gradient, expected.reshape(3, -1), rtol=0, atol=1e-12)
+
+
+def test_running_statistics_are_refused_by_name():
+    with pytest.raises(SpecError, match="GroupNorm"):
+        batched(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), "cross_entropy", 3)
