@@ -1,9 +1,9 @@
 """p2pl: a reproducible benchmark and analysis suite for peer-to-peer deep learning.
 
-    from p2pl import Experiment, simulate
+from p2pl import Experiment, simulate
 
-    for snapshot in simulate(Experiment(dataset="digits", devices=8, rounds=20)):
-        print(snapshot.round, snapshot.phase, snapshot.measures["accuracy_mean"])
+for snapshot in simulate(Experiment(dataset="digits", devices=8, rounds=20)):
+    print(snapshot.round, snapshot.phase, snapshot.measures["accuracy_mean"])
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ NEEDS: dict[str, Any] = {
 
 def check_needs(experiment: Experiment, network: Network) -> None:
     """Raises SpecError naming the need of the experiment's algorithm that its graph or weights do not meet."""
-    name = experiment.algorithm.name  # type: ignore[union-attr]
+    name = experiment.algorithm.name
     for need in registry.algorithm.entry(name).traits.get("needs", ()):
         met, obstacle = NEEDS[need](experiment, network)
         if not met:

@@ -4,7 +4,7 @@ Parameters are rows of a (B, P) tensor, in the order of `module.parameters()`; i
 a device, or (1, b, ...), the same for all.
 
 `AnyModule` works for every torch.nn.Module, one device after another by autograd. `BatchedMLP` has the derivative of
-a multi-layer perceptron written out, for all devices of a block in one batched product; the tests hold it to `AnyModule`.
+a multi-layer perceptron written out, for all devices of a block in one batched product; tests hold it to `AnyModule`.
 """
 
 from __future__ import annotations
@@ -74,8 +74,10 @@ class AnyModule:
         self.parameters = sum(p.numel() for p in self.weights)
 
     def _hold(self, row: Tensor) -> None:
-        """Make the module's parameters views of one row of x."""
-        for weight, part in zip(self.weights, row.split([w.numel() for w in self.weights]), strict=True):
+        """Make the module's parameters views of a row of x, unless they are (views keep its memory from reuse)."""
+        if self.weights and self.weights[0].data_ptr() == row.data_ptr():
+            return
+        for weight, part in zip(self.weights, torch.split(row, [w.numel() for w in self.weights]), strict=True):
             weight.data = part.view_as(weight)
 
     def forward(self, x: Tensor, inputs: Tensor) -> Tensor:
@@ -104,14 +106,15 @@ class BatchedMLP:
     def __init__(self, module: MLP, loss: str, outputs: int) -> None:
         self.activation, self.scales = ACTIVATIONS[module.activation], module.scales
         self.loss, self.outputs = loss, outputs
-        self.shapes = [(layer.out_features, layer.in_features, layer.bias is not None) for layer in module.layers]
+        layers = [layer for layer in module.layers if isinstance(layer, nn.Linear)]
+        self.shapes = [(layer.out_features, layer.in_features, layer.bias is not None) for layer in layers]
         self.parameters = sum(p.numel() for p in module.parameters())
 
     def _layers(self, x: Tensor) -> list[tuple[Tensor, Tensor | None]]:
         """Views of (B, P) as each layer's weights (B, out, in) and bias (B, 1, out)."""
         views, start = [], 0
         for out, width, has_bias in self.shapes:
-            weight = x[:, start : start + out * width].unflatten(1, (out, width))
+            weight = x[:, start : start + out * width].view(len(x), out, width)
             start += out * width
             bias = x[:, start : start + out].unsqueeze(1) if has_bias else None
             start += out if has_bias else 0
@@ -120,7 +123,8 @@ class BatchedMLP:
 
     def _passes(self, x: Tensor, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Inputs of every layer, and pre-activations of every layer (the last are the outputs)."""
-        held, before = [inputs.flatten(2).expand(len(x), -1, -1)], []
+        held = [inputs.flatten(2).expand(len(x), -1, -1)]
+        before: list[Tensor] = []
         for (weight, bias), (scale, bias_scale) in zip(self._layers(x), self.scales, strict=True):
             if before:
                 held.append(self.activation.value(before[-1]))

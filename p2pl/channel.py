@@ -1,8 +1,8 @@
 """The only way between devices: no algorithm knows of graphs, failures, delays or bytes.
 
-    channel.mix(x)            W_t x, one message of P values over every link that is used
-    channel.adopt(...)        one round of an election: take over the best of those heard
-    channel.server_mean(...)  the star to and from a server that FedAvg assumes
+channel.mix(x)            W_t x, one message of P values over every link that is used
+channel.adopt(...)        one round of an election: take over the best of those heard
+channel.server_mean(...)  the star to and from a server that FedAvg assumes
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Channel:
 
     @cached_property
     def stationary(self) -> np.ndarray:
-        """(K,) limit weights of repeated loss-free mixing (of a period, where the graph varies). Raises SpecError if none."""
+        """(K,) limit weights of repeated loss-free mixing (of a period, if the graph varies). SpecError if none."""
         sender = self.transmission
         return stationary(period_matrix(sender.network, sender.rule, sender.sizes))
 
     def mix(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Each (K, P) tensor x as W_t x, all carried by the same messages. Raises nothing; inputs are left as they are."""
+        """Each (K, P) tensor x as W_t x, all carried by the same messages; inputs are left as they are."""
         exchange = self.transmission.next(history=len(self._past))
         self._count(exchange, sum(x[0].numel() * x.element_size() for x in tensors))
         self._own = torch.as_tensor(exchange.weights.own).reshape(len(tensors[0]), -1)
@@ -91,7 +91,8 @@ class Channel:
         best = rank[owners]
         receivers, senders = exchange.weights.receivers[exchange.heard], exchange.weights.senders[exchange.heard]
         np.maximum.at(best, receivers, rank[then[senders]])
-        return order[best]
+        leaders: np.ndarray = order[best]
+        return leaders
 
     def server_mean(self, x: Tensor, weights: Tensor, participants: np.ndarray) -> Tensor:
         """The (P,) mean of the participants' rows of x by weights (K,); each downloads one model and uploads one."""
@@ -119,7 +120,9 @@ class Channel:
         if then is x:
             return self._product(weights, x)
         own = torch.as_tensor(weights.own, dtype=x.dtype, device=x.device)
-        others = Weights(weights.receivers, weights.senders, np.zeros_like(weights.own), weights.link, weights.stochastic)
+        others = Weights(
+            weights.receivers, weights.senders, np.zeros_like(weights.own), weights.link, weights.stochastic
+        )
         return own[:, None] * x + self._product(others, then)
 
     def _product(self, weights: Weights, x: Tensor) -> Tensor:
@@ -128,7 +131,9 @@ class Channel:
             self._operator = weights, x.dtype, Operator(weights.matrix(), x)
         return self._operator[2] @ x
 
-    def _apply_packets(self, weights: Weights, tensors: tuple[Tensor, ...], old: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def _apply_packets(
+        self, weights: Weights, tensors: tuple[Tensor, ...], old: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
         """Part by part: one matrix a packet, over the concatenation of the tensors as they lie in the message."""
         now, then = torch.cat(tensors, dim=1), torch.cat(old, dim=1)
         result = torch.empty_like(now)
@@ -142,7 +147,7 @@ class Channel:
                 own = torch.as_tensor(weights.own[:, packet], dtype=now.dtype, device=now.device)
                 off = sp.csr_array(whole - sp.diags_array(weights.own[:, packet]))
                 result[:, part] = own[:, None] * now[:, part] + Operator(off, now) @ then[:, part]
-        return tuple(result.split([x.shape[1] for x in tensors], dim=1))
+        return tuple(torch.split(result, [x.shape[1] for x in tensors], dim=1))
 
 
 def packets_of(values: int, itemsize: int) -> int:

@@ -38,8 +38,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("spec", help="a YAML file, or the spec itself as a JSON mapping")
     run.add_argument("--out", required=True, type=Path, help="results file to write, .parquet")
     run.add_argument("--seeds", help="run each of these seeds, e.g. 0,1,2 (default: the spec's own)")
-    run.add_argument("--set", action="append", default=[], metavar="KEY=V[,V]", help="change a key; several values: a grid")
-    run.add_argument("--json", action="store_true", help="print the summary as one JSON object (several runs: {'runs': [...]})")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=V[,V]", help="change a key; several: a grid")
+    run.add_argument("--json", action="store_true", help="print the summary as JSON (several runs: {'runs': [...]})")
     run.set_defaults(command=run_command)
 
     data = commands.add_parser("data", help="check that a data set is there; print its source and checksum as JSON")
@@ -145,7 +145,8 @@ def collect_command(options: argparse.Namespace) -> None:
 
     table = read_table(options.table)
     if options.block not in table["experiments"]:
-        raise SpecError(f"{options.table} has no experiment '{options.block}'{did_you_mean(options.block, table['experiments'])}")
+        hint = did_you_mean(options.block, table["experiments"])
+        raise SpecError(f"{options.table} has no experiment '{options.block}'{hint}")
     collect(cells(table, options.block), options.runs, options.out)
 
 
@@ -155,7 +156,7 @@ def list_command(options: argparse.Namespace) -> None:
         raise SpecError(f"there is no kind '{options.kind}'{did_you_mean(options.kind, families)}")
     chosen = [family for kind, family in families.items() if options.kind in (None, kind)]
     if options.json:
-        print(json.dumps({family.kind: {name: described(entry) for name, entry in family.entries.items()} for family in chosen}))
+        print(json.dumps({f.kind: {name: described(entry) for name, entry in f.entries.items()} for f in chosen}))
         return
     for family in chosen:
         print(f"{family.kind}")
@@ -168,8 +169,9 @@ def list_command(options: argparse.Namespace) -> None:
 
 
 def described(entry: registry.Entry) -> dict[str, Any]:
-    options = {o.name: {"type": o.annotation, "required": o.required, "default": o.default} for o in entry.options.values()}
-    return {"doc": entry.doc, "options": options}
+    options = entry.options.values()
+    facts = {o.name: {"type": o.annotation, "required": o.required, "default": o.default} for o in options}
+    return {"doc": entry.doc, "options": facts}
 
 
 def graph_command(options: argparse.Namespace) -> None:

@@ -94,10 +94,12 @@ def image_dataset(
     y_train, y_test = train[1].astype(np.int64), test[1].astype(np.int64)
     scaled = [(pixels / np.float32(white)).astype(np.float32) for pixels, _ in (train, test)]
     if normalize:
-        axes = (0, 2, 3)
-        mean = scaled[0].mean(axes, dtype=np.float64, keepdims=True)
-        deviation = scaled[0].std(axes, dtype=np.float64, keepdims=True)
-        scaled = [((pixels - mean) / deviation).astype(np.float32) for pixels in scaled]
+        # One channel at a time: float64 sums, without a float64 copy of the whole set.
+        for channel in range(scaled[0].shape[1]):
+            mean = scaled[0][:, channel].mean(dtype=np.float64)
+            deviation = scaled[0][:, channel].std(dtype=np.float64)
+            for pixels in scaled:
+                pixels[:, channel] = (pixels[:, channel] - np.float32(mean)) / np.float32(deviation)
     return Dataset(
         name=name,
         source=source,

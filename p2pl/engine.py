@@ -1,7 +1,7 @@
 """The loop, owned once: an experiment unfolds into snapshots.
 
-    for snapshot in simulate(Experiment(dataset="digits", devices=8, rounds=20)):
-        print(snapshot.round, snapshot.phase, snapshot.measures)
+for snapshot in simulate(Experiment(dataset="digits", devices=8, rounds=20)):
+    print(snapshot.round, snapshot.phase, snapshot.measures)
 """
 
 from __future__ import annotations
@@ -171,11 +171,16 @@ def make_channel(experiment: Experiment, network: Network, sizes: np.ndarray, dr
         return Channel(None)
     packets = packets_of(draws.shape[1], draws.element_size())
     rule, failures = experiment.mixing, experiment.failures
-    return Channel(Transmission(network, rule, sizes, failures, experiment.seed, packets))  # type: ignore[arg-type]
+    return Channel(Transmission(network, rule, sizes, failures, experiment.seed, packets))
 
 
 def make_meter(
-    experiment: Experiment, known: Dataset, shards: list[np.ndarray], module: nn.Module, work: LocalWork, dtype: torch.dtype
+    experiment: Experiment,
+    known: Dataset,
+    shards: list[np.ndarray],
+    module: nn.Module,
+    work: LocalWork,
+    dtype: torch.dtype,
 ) -> Meter:
     """A meter on the first `evaluation.samples` test samples of a fixed random order, or on all of them."""
     chosen = np.arange(len(known.x_test))
@@ -190,5 +195,5 @@ def make_meter(
             bias = module.layers[0].bias is not None
             optimum = torch.from_numpy(least_squares_optimum(known.x_train, known.y_train, shards, bias))
     else:
-        own = torch.stack([torch.bincount(torch.from_numpy(known.y_train[s]), minlength=known.classes) > 0 for s in shards])
+        own = torch.stack([torch.from_numpy(np.isin(np.arange(known.classes), known.y_train[s])) for s in shards])
     return Meter(work.model, inputs, targets, experiment.loss, own, optimum)

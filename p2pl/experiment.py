@@ -12,10 +12,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, overload
 
 import yaml
 
@@ -24,17 +24,54 @@ from p2pl.registry import Component, Count, Natural, NonNegative, Positive, Prob
 
 Choice = str | Mapping[str, Any] | Component
 
-FAMILY_OF = {
-    "dataset": registry.dataset,
-    "partition": registry.partition,
-    "sizes": registry.sizes,
-    "topology": registry.topology,
-    "mixing": registry.mixing,
-    "initialization": registry.initialization,
-    "failures": registry.failure,
-    "algorithm": registry.algorithm,
-    "model": registry.model,
-}
+
+class ComponentField:
+    """Descriptor of a field that holds what was chosen from a family, checked when it is set."""
+
+    def __init__(self, family: registry.Family, default: str | None) -> None:
+        self.family, self.default = family, default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.slot = f"_{name}"
+
+    def short(self, component: Component) -> Any:
+        """As in a spec file: the bare name where every option has its default."""
+        options = self.family.entry(component.name).options
+        changed = {key: value for key, value in component.options.items() if value != options[key].default}
+        return {"name": component.name, **changed} if changed else component.name
+
+
+class Chosen(ComponentField):
+    """Set to a Choice, read as the Component; of the class: the default's name."""
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> str: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> Component: ...
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        return self.default if instance is None else instance.__dict__[self.slot]
+
+    def __set__(self, instance: object, choice: Choice) -> None:
+        instance.__dict__[self.slot] = self.family.resolve(choice)
+
+
+class ChosenSeveral(ComponentField):
+    """Set to a Choice, a list of them or None, read as a tuple of Components; of the class: None."""
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> None: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> tuple[Component, ...]: ...
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        return None if instance is None else instance.__dict__[self.slot]
+
+    def __set__(self, instance: object, choices: Choice | Sequence[Choice] | None) -> None:
+        several: Any = choices if isinstance(choices, list | tuple) else [] if choices is None else [choices]
+        instance.__dict__[self.slot] = tuple(self.family.resolve(one) for one in several)
 
 
 class Checked:
@@ -43,7 +80,7 @@ class Checked:
     def __post_init__(self) -> None:
         where = f"{type(self).__name__.lower()}." if isinstance(self, Training | Evaluation) else ""
         for item in dataclasses.fields(self):  # type: ignore[arg-type]
-            if item.name not in FAMILY_OF and str(item.type) not in ("Training", "Evaluation"):
+            if item.type not in ("Chosen", "ChosenSeveral", "Training", "Evaluation"):
                 problem = registry.expected(str(item.type), getattr(self, item.name))
                 if problem:
                     raise SpecError(f"{where}{item.name}: expected {problem}, got {getattr(self, item.name)!r}")
@@ -111,68 +148,70 @@ class Evaluation(Checked):
 class Experiment(Checked):
     """One run. Raises SpecError for unknown names, wrong types, ranges and combinations, before anything is built."""
 
-    dataset: Choice = "mnist5k"
+    dataset: Chosen = Chosen(registry.dataset, "mnist5k")
     devices: Count = 10
-    partition: Choice = "iid"
-    sizes: Choice = "equal"
-    topology: Choice = "ring"
-    mixing: Choice = "p2pl"
-    initialization: Choice = "max_norm"
-    failures: Choice | list[Choice] | None = None
-    algorithm: Choice = "p2pl"
-    model: Choice = "mlp"
+    partition: Chosen = Chosen(registry.partition, "iid")
+    sizes: Chosen = Chosen(registry.sizes, "equal")
+    topology: Chosen = Chosen(registry.topology, "ring")
+    mixing: Chosen = Chosen(registry.mixing, "p2pl")
+    initialization: Chosen = Chosen(registry.initialization, "max_norm")
+    failures: ChosenSeveral = ChosenSeveral(registry.failure, None)
+    algorithm: Chosen = Chosen(registry.algorithm, "p2pl")
+    model: Chosen = Chosen(registry.model, "mlp")
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
     samples: Count | None = None
     dtype: Literal["float32", "float64"] = "float32"
-    training: Training = field(default=Training())
-    evaluation: Evaluation = field(default=Evaluation())
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
     rounds: Natural = 30
     seed: Natural = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key, family in FAMILY_OF.items():
-            choice = getattr(self, key)
-            if key == "failures":
-                several = [] if choice is None else choice if isinstance(choice, list | tuple) else [choice]
-                object.__setattr__(self, key, tuple(family.resolve(one) for one in several))
-            else:
-                object.__setattr__(self, key, family.resolve(choice))
         object.__setattr__(self, "training", Training.of(self.training))
         object.__setattr__(self, "evaluation", Evaluation.of(self.evaluation))
         self._refuse_combinations()
 
     def _refuse_combinations(self) -> None:
-        regression = registry.dataset.entry(self.dataset.name).traits.get("regression", False)  # type: ignore[union-attr]
+        regression = registry.dataset.entry(self.dataset.name).traits.get("regression", False)
         if regression and self.loss != "mse":
-            raise SpecError(f"dataset '{self.dataset.name}' has real-valued targets: set loss: mse")  # type: ignore[union-attr]
+            raise SpecError(f"dataset '{self.dataset.name}' has real-valued targets: set loss: mse")
         if self.failures and not self.uses_graph:
             raise SpecError(
-                f"algorithm '{self.algorithm.name}' does not use the links between devices, so failures of links"  # type: ignore[union-attr]
+                f"algorithm '{self.algorithm.name}' does not use the links between devices, so failures of links"
                 " mean nothing to it: leave failures out"
             )
 
     @property
     def uses_graph(self) -> bool:
         """Whether the algorithm speaks over the links of the graph at all."""
-        return bool(registry.algorithm.entry(self.algorithm.name).traits.get("graph", True))  # type: ignore[union-attr]
+        return bool(registry.algorithm.entry(self.algorithm.name).traits.get("graph", True))
 
     def spec(self) -> dict[str, Any]:
         """The run as plain data: only what differs from the defaults, in the order of the keys."""
         short: dict[str, Any] = {}
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            if item.name == "failures":
-                plain: Any = [_plain(registry.failure, one) for one in value] or None
-            elif item.name in FAMILY_OF:
-                plain = _plain(FAMILY_OF[item.name], value)
+            field = vars(Experiment).get(item.name)
+            if isinstance(field, ChosenSeveral):
+                value = [field.short(one) for one in value] or None
+            elif isinstance(field, Chosen):
+                value = field.short(value)
             elif isinstance(value, Checked):
-                plain = value.differences() or item.default
-            else:
-                plain = value
-            if plain != item.default:
-                short[item.name] = plain
+                value = value.differences() or item.default
+            if value != item.default:
+                short[item.name] = value
         return short
+
+    @property
+    def components(self) -> list[tuple[registry.Family, Component]]:
+        """Everything chosen from a family, with the family."""
+        found: list[tuple[registry.Family, Component]] = []
+        for name, field in vars(Experiment).items():
+            if isinstance(field, ComponentField):
+                value = getattr(self, name)
+                found += [(field.family, one) for one in (value if isinstance(value, tuple) else [value])]
+        return found
 
     @property
     def key(self) -> str:
@@ -196,13 +235,6 @@ class Experiment(Checked):
         return cls.of({} if content is None else content)
 
 
-def _plain(family: registry.Family, component: Component) -> Any:
-    """A component as in a spec file: its bare name where every option has its default."""
-    options = family.entry(component.name).options
-    changed = {key: value for key, value in component.options.items() if value != options[key].default}
-    return {"name": component.name, **changed} if changed else component.name
-
-
 def overlay(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """A spec with `changes` laid over it: `{"training.lr": .1}` reaches inside, other keys replace the whole value.
 
@@ -214,10 +246,10 @@ def overlay(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
         outer, _, inner = key.partition(".")
         if inner:
             held = result.get(outer)
-            if held is None and outer in FAMILY_OF:
-                held = next(f.default for f in dataclasses.fields(Experiment) if f.name == outer)
             if held is None and outer == "failures":
                 raise SpecError(f"'{key}': name the failure first, as in failures: {{name: links}}")
+            if held is None and isinstance(vars(Experiment).get(outer), Chosen):
+                held = getattr(Experiment, outer)
             inside = {"name": held} if isinstance(held, str) else dict(held or {})
             result[outer] = overlay(inside, {inner: value})
         else:

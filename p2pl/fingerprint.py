@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from p2pl.experiment import FAMILY_OF, Experiment
+from p2pl.experiment import Experiment
 from p2pl.registry import FAMILIES, Family
 
 ROOT = Path(__file__).parent.parent
@@ -24,10 +24,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 def of_experiment(experiment: Experiment) -> str:
     """Twelve hexadecimal digits for all the code that a run of `experiment` executes."""
     parts = [of_files("p2pl/run.py")]
-    for key, family in FAMILY_OF.items():
-        choice = getattr(experiment, key)
-        for component in choice if isinstance(choice, tuple) else (choice,):
-            parts.append(of_component(family, component.name))
+    parts += [of_component(family, component.name) for family, component in experiment.components]
     return _short(*parts)
 
 

@@ -14,6 +14,14 @@ from torch.nn import functional as F
 
 from p2pl.batched import BatchedModel, dense_targets
 
+ACCURACIES = (
+    "accuracy_mean",
+    "accuracy_min",
+    "accuracy_of_average",
+    "accuracy_devices",
+    "own_class_accuracy",
+    "other_class_accuracy",
+)
 BLOCK_VALUES = 4_000_000  # outputs of the widest layer that one block of an evaluation may hold, about 16 MB
 
 
@@ -25,7 +33,13 @@ class Meter:
     """
 
     def __init__(
-        self, model: BatchedModel, inputs: Tensor, targets: Tensor, loss: str, own: Tensor | None, optimum: Tensor | None
+        self,
+        model: BatchedModel,
+        inputs: Tensor,
+        targets: Tensor,
+        loss: str,
+        own: Tensor | None,
+        optimum: Tensor | None,
     ) -> None:
         self.model, self.inputs, self.targets = model, inputs.unsqueeze(0), targets
         self.loss, self.own, self.optimum = loss, own, optimum
@@ -52,7 +66,7 @@ class Meter:
         """(rows,) mean loss, and (rows, T) whether each test sample is classified correctly; float64."""
         losses, hits = [], []
         block = max(1, BLOCK_VALUES // (self.inputs.shape[1] * 256))
-        for rows in x.split(block):
+        for rows in torch.split(x, block):
             output = self.model.forward(rows, self.inputs)
             losses.append(self._losses(output))
             if self.own is not None:
@@ -70,8 +84,7 @@ class Meter:
 
     def _accuracies(self, hits: Tensor | None) -> dict[str, Any]:
         if hits is None or self.own is None:
-            names = ("mean", "min", "of_average", "devices")
-            return {f"accuracy_{name}": None for name in names} | {"own_class_accuracy": None, "other_class_accuracy": None}
+            return dict.fromkeys(ACCURACIES)
         share = hits.double().mean(dim=1)
         own = self.own[:, self.targets]
         return {

@@ -18,12 +18,13 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib
+import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, overload
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -52,7 +53,7 @@ def _is_integer(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < float("inf")
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -140,6 +141,12 @@ class Family:
     kind: str
     folder: str
     given: tuple[str, ...] = ()
+
+    @overload
+    def __call__(self, target: T) -> T: ...
+
+    @overload
+    def __call__(self, target: None = None, **traits: Any) -> Callable[[T], T]: ...
 
     def __call__(self, target: T | None = None, **traits: Any) -> T | Callable[[T], T]:
         """The decorator. It returns its target unchanged: registration is by being found in the folder."""

@@ -64,16 +64,17 @@ def write(table: pa.Table, path: str | Path, facts: Mapping[str, Any]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     table = table.replace_schema_metadata({KEY: json.dumps(facts, sort_keys=True).encode()})
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             pq.write_table(table, file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -100,7 +101,7 @@ def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
 def load(path: str | Path) -> pd.DataFrame:
     """A results file as a data frame, with the facts in `frame.attrs`. Raises ResultsError as `read` does."""
     table, facts = read(path)
-    frame = table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
     frame.attrs.update(facts)
     return frame
 
@@ -111,7 +112,8 @@ def collect(cells: Iterable[Cell], folder: str | Path, path: str | Path) -> None
     Raises ResultsError for a file that is missing, unreadable, or lacks one of its cell's seeds: nothing is averaged
     over what is not there.
     """
-    tables, facts = [], {"specs": {}, "status": {}, "data": {}, "cells": []}  # type: ignore[var-annotated]
+    tables: list[pa.Table] = []
+    facts: dict[str, Any] = {"specs": {}, "status": {}, "data": {}, "cells": []}
     for cell in cells:
         source = Path(folder) / f"{cell.key}.parquet"
         table, known = read(source)

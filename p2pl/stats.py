@@ -64,14 +64,13 @@ def band(
     keys = [*by, x]
     if known.duplicated([*keys, "seed"]).any():
         raise ValueError(f"several rows for one seed of a curve: {keys} do not tell its curves and points apart")
-    grouped = known.groupby(keys, sort=False, dropna=False)[value].agg(["mean", "std", "count"]).reset_index()
-    grouped = grouped.rename(columns={"count": "n"})
-    seeds = table.groupby(list(by), sort=False, dropna=False)["seed"].nunique().rename("seeds").reset_index() if by else None
-    total = grouped.merge(seeds, on=list(by), how="left")["seeds"] if seeds is not None else table["seed"].nunique()
-    factor = [_quantile(confidence, n - 1) / n**0.5 if n > 1 else float("nan") for n in grouped["n"]]
-    half = grouped["std"] * np.array(factor, dtype=np.float64)
-    grouped = grouped.assign(low=grouped["mean"] - half, high=grouped["mean"] + half)
-    return grouped.loc[grouped["n"] == total, [*keys, "mean", "low", "high", "n"]].reset_index(drop=True)
+    groups = known.groupby(keys, sort=False, dropna=False)[value]
+    points = groups.agg(["mean", "std", "count"]).rename(columns={"count": "n"}).reset_index()
+    half = points["std"] * points["n"].map(lambda n: _quantile(confidence, n - 1) / n**0.5 if n > 1 else np.nan)
+    points = points.assign(low=points["mean"] - half, high=points["mean"] + half)
+    seeds = table.groupby(list(by), sort=False, dropna=False)["seed"].nunique().rename("seeds").reset_index()
+    points = points.merge(seeds, on=list(by))
+    return points.loc[points["n"] == points["seeds"], [*keys, "mean", "low", "high", "n"]].reset_index(drop=True)
 
 
 def paired_difference(a: pd.Series, b: pd.Series, confidence: float = CONFIDENCE) -> Interval:
@@ -89,7 +88,6 @@ def first_reached(table: pd.DataFrame, by: Sequence[str], value: str, target: fl
 
     reached is <NA> for a run that never did within its `last` round: it is censored, not slow.
     """
-    keys = [*by, "seed"]
-    last = table.groupby(keys, sort=False, dropna=False)["round"].max().rename("last")
-    reached = table[table[value] >= target].groupby(keys, sort=False, dropna=False)["round"].min().rename("reached").astype("Int64")
-    return pd.concat([reached, last], axis=1).reindex(last.index).reset_index()
+    there = table["round"].astype("Int64").where(table[value] >= target)
+    groups = table.assign(reached=there).groupby([*by, "seed"], sort=False, dropna=False)
+    return groups.agg(reached=("reached", "min"), last=("round", "max")).reset_index()

@@ -1,11 +1,11 @@
 """A block of the table `config/config.yaml` becomes cells: one experiment each, to be run with every seed.
 
-    topologies:
-      asks: Does a sparse graph reach what a server reaches?        (for the reader)
-      base: {devices: 20, rounds: 40}                               (laid over the table's `defaults`)
-      arms: {ring: {topology: ring}, FedAvg: {algorithm: fedavg}}   (named variations; one unnamed arm if left out)
-      grid: {training.lr: [.05, .1]}                                (crossed with every arm)
-      seeds: 5                                                      (0..4, or a list)
+topologies:
+  asks: Does a sparse graph reach what a server reaches?        (for the reader)
+  base: {devices: 20, rounds: 40}                               (laid over the table's `defaults`)
+  arms: {ring: {topology: ring}, FedAvg: {algorithm: fedavg}}   (named variations; one unnamed arm if left out)
+  grid: {training.lr: [.05, .1]}                                (crossed with every arm)
+  seeds: 5                                                      (0..4, or a list)
 """
 
 from __future__ import annotations

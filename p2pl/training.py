@@ -26,7 +26,9 @@ class LocalData:
     inputs: (N, ...). targets: (N,) class numbers or (N, C) values. shards: K arrays of row numbers.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor, shards: list[np.ndarray], training: Training, seed: int) -> None:
+    def __init__(
+        self, inputs: Tensor, targets: Tensor, shards: list[np.ndarray], training: Training, seed: int
+    ) -> None:
         self.inputs, self.targets, self.shards = inputs, targets, shards
         self.training, self.seed = training, seed
 

@@ -99,7 +99,7 @@ class Exchange(NamedTuple):
     delay: int
 
 
-def links_of(graphs: Sequence[nx.Graph], devices: int) -> np.ndarray:
+def links_of(graphs: Sequence[nx.Graph[int]]) -> np.ndarray:
     """All (receiver, sender) pairs of the graphs as a sorted (E, 2) array; an undirected edge is two links."""
     pairs = {(v, u) for graph in graphs for u, v in graph.edges}
     pairs |= {(u, v) for graph in graphs if not graph.is_directed() for u, v in graph.edges}
@@ -134,13 +134,14 @@ class Transmission:
             for number, one in enumerate(failures)
         ]
         self._cache: dict[int, tuple[Weights, np.ndarray]] = {}
-        self._weights(0)
+        for phase in range(network.period or 1):  # a rule refuses graphs that it does not fit, now and not in round 7
+            self._weights(phase)
 
     def _all_links(self, devices: int) -> np.ndarray:
         """The links that any step may use: failures are drawn for these, so that a link keeps its own history."""
         if self.network.period is None:
             return np.array([(k, j) for k in range(devices) for j in range(devices) if k != j], dtype=np.int64)
-        return links_of([self.network.at(step) for step in range(self.network.period)], devices)
+        return links_of([self.network.at(step) for step in range(self.network.period)])
 
     def _weights(self, step: int) -> tuple[Weights, np.ndarray]:
         """The loss-free weights of a step, and which of all links its graph has; kept for graphs that come again."""
@@ -150,7 +151,7 @@ class Transmission:
                 self._cache.clear()
             graph = self.network.at(step)
             matrix = registry.mixing.call(self.rule, graph=graph, sizes=self.sizes)
-            now = {tuple(pair) for pair in links_of([graph], len(self.sizes)).tolist()}
+            now = {tuple(pair) for pair in links_of([graph]).tolist()}
             used = np.array([tuple(pair) in now for pair in self.links.tolist()], dtype=bool)
             self._cache[phase] = Weights.of(matrix, self.links, self.stochastic), used
         return self._cache[phase]
@@ -161,22 +162,19 @@ class Transmission:
         self.step += 1
         if not self._fates:
             return Exchange(weights, used, used, used, 0)
-        heard, sent, delay = used, used, 0
+        heard, sent, delay = used[:, None], used, 0  # (E, 1), or (E, B) where packets are lost one by one
         for fates in self._fates:
             fate = next(fates)
             delay += fate.delay
             if fate.sent is not None:
                 sent = sent & fate.sent
             if fate.heard is not None:
-                wide = heard.ndim < fate.heard.ndim
-                heard = (heard[:, None] if wide else heard) & (
-                    fate.heard if wide or heard.ndim == fate.heard.ndim else fate.heard[:, None]
-                )
-        heard = heard & (sent if heard.ndim == 1 else sent[:, None])
-        if delay > history:
-            heard = np.zeros_like(heard)
-        lost = (used if heard.ndim == 1 else used[:, None]) & ~heard
-        return Exchange(weights.without(lost), used, sent, heard if heard.ndim == 1 else heard.all(axis=1), delay)
+                heard = heard & fate.heard.reshape(len(used), -1)
+        heard = heard & sent[:, None] & (delay <= history)
+        lost = used[:, None] & ~heard
+        if lost.shape[1] == 1:
+            lost = lost[:, 0]
+        return Exchange(weights.without(lost), used, sent, heard.all(axis=1), delay)
 
     def skip(self, steps: int) -> None:
         """Go on as if `steps` exchanges had taken place: failure models keep their history."""
@@ -184,5 +182,3 @@ class Transmission:
             self.step += 1
             for fates in self._fates:
                 next(fates)
-
-

@@ -27,8 +27,8 @@ def needs() -> dict[str, tuple[str, ...]]:
     found = {}
     for path in sorted(FOLDER.glob("fig*.py")):
         body = ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body
-        values = [node.value for node in body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NEEDS"]
-        if not values:
+        constants = {ast.unparse(node.targets[0]): node.value for node in body if isinstance(node, ast.Assign)}
+        if "NEEDS" not in constants:
             raise ValueError(f"{path.name} does not say which experiments it NEEDS")
-        found[path.stem] = tuple(ast.literal_eval(values[0]))
+        found[path.stem] = tuple(ast.literal_eval(constants["NEEDS"]))
     return found

@@ -21,7 +21,7 @@ from paper_figures.captions import caption
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m paper_figures", description="Draw one figure from its results.")
     parser.add_argument("figure", help="its file's name without .py, e.g. fig01_topologies")
-    parser.add_argument("tables", nargs="+", type=Path, help="a table for each experiment that it needs, from `p2pl collect`")
+    parser.add_argument("tables", nargs="+", type=Path, help="tables of its experiments, from `p2pl collect`")
     parser.add_argument("--out", required=True, type=Path, help="PDF to write")
     options = parser.parse_args()
     figure, text = draw(options.figure, {path.stem: results.load(path) for path in options.tables})

@@ -1,8 +1,8 @@
 """**Peer-to-peer learning over several graphs, against a server, all data in one place, and no cooperation.**
 Test accuracy of the mean device (top) and of the worst device (bottom) at the end of each round, against rounds (left)
-and against the bytes that a device has sent, its share of the synchronization before the first round included
-(right; for random graphs at the mean over seeds). Centralized and isolated training send nothing: on the right they
-stand as their final accuracy.
+and against the bytes that a device has sent on average, those of the synchronization before the first round included
+(right; at the mean over seeds). Centralized and isolated training send nothing: on the right they stand as their final
+accuracy. The axes of accuracy are logarithmic in the error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     table = per_device(results["topologies"])
     looks = style.looks(style.unique(table, "arm"), REFERENCES)
     figure = style.page(5.0)
-    axes = figure.subplots(2, 2, sharey="row", sharex="col")
+    axes, letters = figure.subplots(2, 2, sharey="row", sharex="col"), iter("abcd")
     for row, (value, device) in zip(axes, (("accuracy_mean", "mean"), ("accuracy_min", "worst")), strict=True):
         style.curves(row[0], table, "arm", value, looks)
         silent = table.groupby("arm")["megabytes"].max() == 0
@@ -37,9 +37,10 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
         style.curves(row[1], table[table["megabytes"] > 0], "arm", value, speaking, x="megabytes")
         for arm in looks.keys() - speaking.keys():
             level(row[1], table[table["arm"] == arm], value, looks[arm])
-        row[0].set_ylabel(f"test accuracy, {device} device (%)")
-    for ax, letter in zip(axes.flat, "abcd", strict=True):
-        style.panel(ax, letter, "")
+        style.accuracy_axis(row)
+        row[0].set_ylabel("test accuracy (%)")
+        for ax in row:
+            style.panel(ax, next(letters), f"{device} device")
     axes[1, 0].set_xlabel("round")
     axes[1, 1].set_xlabel("sent per device (MB)")
     axes[1, 1].set_xscale("log")

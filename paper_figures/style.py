@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 
 from p2pl.stats import band
@@ -25,6 +26,9 @@ GREY = "#888888"
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (1.2, 1)), (0, (7, 1.5, 1, 1, 1, 1.5)))
 MARKERS = "osD^vPX<>"
+
+TICKS = (0, 50, 70, 80, 85, 90, 93, 95, 97, 98, 99, 99.5, 99.8)  # of accuracy, in per cent
+FINEST = 0.05  # points of error: what an axis of accuracy shows at most
 
 NAMES = {"erdos_renyi": "Erdős–Rényi", "fedavg": "FedAvg", "dgd": "DGD", "dsgd": "DSGD", "p2pl": "P2PL"}
 
@@ -56,10 +60,12 @@ def page(height: float) -> Figure:
 
 
 def words(label: Any) -> str:
-    """A label of the results in words: `random_geometric(radius=0.3)` becomes `random geometric, radius 0.3`."""
+    """A label of the results in words: `random_geometric(radius=0.3)` becomes `random geometric, radius = 0.3`."""
+    if isinstance(label, float):
+        return f"{label:g}"
     name, options = re.fullmatch(r"([^(]*)(?:\((.*)\))?", str(label), re.DOTALL).groups()  # type: ignore[union-attr]
     said = [NAMES.get(name, name.replace("_", " "))]
-    said += [option.replace("=", " ").replace("_", " ") for option in (options or "").split(", ") if option]
+    said += [option.replace("=", " = ").replace("_", " ") for option in (options or "").split(", ") if option]
     return ", ".join(said)
 
 
@@ -88,10 +94,33 @@ def curves(ax: Axes, table: pd.DataFrame, by: str, value: str, styles: Mapping[A
         draw_band(ax, points[points[by] == name], look, x)
 
 
-def legend(figure: Figure, styles: Mapping[Any, Look], title: str | None = None, columns: int = 4) -> None:
+def accuracy_axis(axes: Iterable[Axes]) -> None:
+    """One vertical axis of per cent for several panels, logarithmic in the error: near the top a point counts more.
+
+    From 0 to a little above the highest mean; wide bands do not stretch it.
+    """
+    panels = list(axes)
+    best = max(float(np.max(line.get_ydata(), initial=0)) for ax in panels for line in ax.get_lines())
+    top = 100 - max(0.8 * (100 - best), FINEST)
+    for ax in panels:
+        ax.set_yscale("function", functions=(_nines, _per_cent))
+        ax.set_yticks([tick for tick in TICKS if tick <= top])
+        ax.set_ylim(0, top)
+
+
+def _nines(accuracy: np.ndarray) -> np.ndarray:
+    return -np.log10(np.maximum(100 - accuracy, FINEST))
+
+
+def _per_cent(nines: np.ndarray) -> np.ndarray:
+    return np.asarray(100 - 10.0**-nines)
+
+
+def legend(figure: FigureBase, styles: Mapping[Any, Look], title: str | None = None, columns: int = 4) -> None:
     """One legend below all panels."""
     lines = [Line2D([], [], **look._asdict(), markeredgecolor="white") for look in styles.values()]
-    figure.legend(lines, [words(n) for n in styles], title=title, loc="outside lower center", ncols=min(columns, len(lines)))
+    names = [words(name) for name in styles]
+    figure.legend(lines, names, title=title, loc="outside lower center", ncols=min(columns, len(lines)))
 
 
 def panel(ax: Axes, letter: str, title: str) -> None:

@@ -53,7 +53,9 @@ def test_no_phase_changes_the_state_it_is_given(name):
 @pytest.mark.parametrize("name", algorithm.entries)
 def test_training_lowers_the_loss(name):
     training = SMALL["training"] | {"epochs": 4}
-    measures = [s.measures for s in simulate(Experiment(**spec(name, training=training, topology="complete", rounds=10)))]
+    measures = [
+        s.measures for s in simulate(Experiment(**spec(name, training=training, topology="complete", rounds=10)))
+    ]
     assert measures[-1]["loss_mean"] < 0.9 * measures[0]["loss_mean"]  # test loss, of 20 samples a device
 
 
@@ -61,7 +63,9 @@ def test_training_lowers_the_loss(name):
 def test_alone_every_algorithm_is_sgd(name):
     """With one device there is nobody to cooperate with: all are SGD with momentum on its data."""
     alone = {"devices": 1, "topology": "complete", "dtype": "float64"}
-    torch.testing.assert_close(models(spec(name, **alone))[-1], models(spec("isolated", **alone))[-1], rtol=0, atol=1e-13)
+    torch.testing.assert_close(
+        models(spec(name, **alone))[-1], models(spec("isolated", **alone))[-1], rtol=0, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("name", algorithm.entries)
@@ -106,7 +110,13 @@ def test_column_stochastic_weights_are_refused_by_those_that_do_not_divide(rule)
 def test_affinity_without_learning_is_a_smaller_self_weight():
     """x + eta_b (heard - x) after mixing is W' x with off-diagonal weights larger by one factor a row."""
     quiet = {"lr": 1e-30, "momentum": 0.0}
-    plain = SMALL | {"topology": "star", "initialization": "independent", "dtype": "float64", "training": quiet, "rounds": 1}
+    plain = SMALL | {
+        "topology": "star",
+        "initialization": "independent",
+        "dtype": "float64",
+        "training": quiet,
+        "rounds": 1,
+    }
     eta = 0.3
     setting = prepare(Experiment(**plain))
     own, x = setting.channel.transmission.next().weights.own, setting.draws
@@ -129,7 +139,13 @@ def test_affinity_in_learning_adds_its_drift_in_equal_parts():
 
 def test_consensus_steps_are_powers_of_the_weights():
     quiet = {"lr": 1e-30, "momentum": 0.0}
-    plain = SMALL | {"initialization": "independent", "dtype": "float64", "training": quiet, "rounds": 1, "topology": "star"}
+    plain = SMALL | {
+        "initialization": "independent",
+        "dtype": "float64",
+        "training": quiet,
+        "rounds": 1,
+        "topology": "star",
+    }
     weights = torch.from_numpy(prepare(Experiment(**plain)).channel.transmission.next().weights.matrix().toarray())
     found = models(plain | {"algorithm": {"name": "p2pl", "consensus_steps": 3}})
     torch.testing.assert_close(found[-1], weights @ weights @ weights @ found[0], rtol=0, atol=1e-12)

@@ -22,7 +22,9 @@ def problem(name, loss, outputs=5, devices=3, batch=4, shape=(1, 28, 28), **opti
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("parametrization", ["standard", "ntk"])
-@pytest.mark.parametrize("options", [{"hidden": [7]}, {"hidden": [6, 5, 4]}, {"hidden": []}, {"hidden": [7], "bias": False}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"hidden": [7]}, {"hidden": [6, 5, 4]}, {"hidden": []}, {"hidden": [7], "bias": False}], ids=str
+)
 def test_the_written_out_derivative_is_that_of_autograd(loss, activation, parametrization, options):
     module, x, inputs, targets = problem(
         "mlp", loss, shape=(6,), activation=activation, parametrization=parametrization, **options

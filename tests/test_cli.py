@@ -38,7 +38,14 @@ def test_run_prints_one_json_object_and_writes_the_rows(tmp_path, capsys):
     code, text, _ = p2pl("run", json.dumps(SPEC), "--out", out, "--json", capsys=capsys)
     summary = json.loads(text)
     assert code == 0
-    wanted = {"accuracy_mean", "accuracy_min", "accuracy_of_average", "consensus_distance", "bytes_sent", "rounds_to_target"}
+    wanted = {
+        "accuracy_mean",
+        "accuracy_min",
+        "accuracy_of_average",
+        "consensus_distance",
+        "bytes_sent",
+        "rounds_to_target",
+    }
     assert wanted <= summary.keys()
     frame = load(out)
     assert list(frame.columns) == list(results.COLUMNS)
@@ -52,7 +59,7 @@ def test_run_prints_one_json_object_and_writes_the_rows(tmp_path, capsys):
     assert frame.attrs["data"]["digits"]["checksum"]
     assert len(frame.accuracy_devices[0]) == 4
     assert last.accuracy_min == min(last.accuracy_devices)
-    assert os.listdir(out.parent) == ["r.parquet"]
+    assert list(out.parent.iterdir()) == [out]
 
 
 def test_a_file_and_a_mapping_are_the_same_run_to_the_byte(tmp_path, capsys):
@@ -135,7 +142,12 @@ def test_a_place_that_cannot_be_written_is_said_before_training(tmp_path, capsys
 
 
 def test_a_run_that_diverges_says_when_and_keeps_what_was_before(tmp_path, capsys):
-    wild = SPEC | {"training": {"lr": 1e6}, "model": {"name": "mlp", "activation": "identity"}, "loss": "mse", "rounds": 40}
+    wild = SPEC | {
+        "training": {"lr": 1e6},
+        "model": {"name": "mlp", "activation": "identity"},
+        "loss": "mse",
+        "rounds": 40,
+    }
     code, text, _ = p2pl("run", json.dumps(wild), "--out", tmp_path / "r", "--json", capsys=capsys)
     summary = json.loads(text)
     frame = load(tmp_path / "r")
@@ -168,7 +180,11 @@ def test_graph_measures_and_draws(tmp_path, capsys):
     assert len(facts["edges"]) == 99
     assert max(facts["stationary"]) * 100 == pytest.approx(33.6, abs=0.05)
     assert picture.stat().st_size > 1000
-    for graph, rule in (("random_matching", "uniform"), ("one_peer_exponential", "prescribed"), ("directed_ring", "push_sum")):
+    for graph, rule in (
+        ("random_matching", "uniform"),
+        ("one_peer_exponential", "prescribed"),
+        ("directed_ring", "push_sum"),
+    ):
         assert p2pl("graph", graph, "--devices", 8, "--mixing", rule, capsys=capsys)[0] == 0
     assert p2pl("graph", "sta", capsys=capsys)[0] == 2
 
@@ -179,7 +195,9 @@ def test_data_tells_where_it_is_from(capsys):
 
 
 def test_damaged_or_missing_results_are_named_not_averaged_over(tmp_path, capsys):
-    table = {"experiments": {"e": {"base": SPEC | {"rounds": 1}, "arms": {"a": {}, "b": {"topology": "star"}}, "seeds": 2}}}
+    table = {
+        "experiments": {"e": {"base": SPEC | {"rounds": 1}, "arms": {"a": {}, "b": {"topology": "star"}}, "seeds": 2}}
+    }
     found = cells(table, "e")
     with pytest.raises(ResultsError, match=f"{found[0].key}.parquet"):
         collect(found, tmp_path, tmp_path / "t.parquet")
@@ -216,7 +234,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         results.write(table_of([row, row]), path, {})
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["r.parquet"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_nan_is_not_a_measurement():

@@ -97,7 +97,7 @@ def numpy_p2pl(spec, rounds):
     """
     known, devices, seed, rate, mu, batch = load("digits"), spec["devices"], 0, 0.1, 0.5, 8
     x, y = known.x_train.reshape(-1, 64).astype(float), known.y_train
-    shards = [data for data in prepare(Experiment(**spec)).work.data.shards]
+    shards = prepare(Experiment(**spec)).work.data.shards
     adjacency = np.eye(devices, dtype=bool)
     for k in range(devices):
         adjacency[k, (k + 1) % devices] = adjacency[(k + 1) % devices, k] = True

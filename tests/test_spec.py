@@ -35,7 +35,10 @@ WRONG = [
     ({"training": {"batch_size": "half"}}, "an integer of at least 1 or one of full"),
     ({"training": 3}, "training: expected a mapping"),
     ({"evaluation": {"every": 0}}, "evaluation.every"),
-    ({"failures": {"name": "links", "rate": 2}}, "failure 'links', option 'rate': expected a number from 0 to 1, got 2"),
+    (
+        {"failures": {"name": "links", "rate": 2}},
+        "failure 'links', option 'rate': expected a number from 0 to 1, got 2",
+    ),
     ({"failures": ["links", "burst"]}, "did you mean 'bursts'"),
     ({"algorithm": "fedavg", "failures": "links"}, "'fedavg' does not use the links"),
     ({"dataset": "least_squares"}, "set loss: mse"),
@@ -52,7 +55,9 @@ def test_what_is_wrong_is_said(spec, message):
 
 def test_equal_runs_have_equal_keys_however_they_are_written():
     short = Experiment(topology="star", failures="links")
-    long = Experiment(topology={"name": "star"}, failures=[{"name": "links", "rate": 0.1}], devices=10, training={"momentum": 0.5})
+    long = Experiment(
+        topology={"name": "star"}, failures=[{"name": "links", "rate": 0.1}], devices=10, training={"momentum": 0.5}
+    )
     assert short == long
     assert short.key == long.key
     assert short.spec() == {"topology": "star", "failures": ["links"]}
@@ -79,7 +84,9 @@ def test_a_spec_written_out_and_read_again_is_the_same_run(spec):
 
 
 def test_dotted_keys_reach_inside_and_keep_the_rest():
-    changed = overlay({"topology": {"name": "small_world", "neighbours": 6}}, {"topology.rewire": 0.2, "training.lr": 0.1})
+    changed = overlay(
+        {"topology": {"name": "small_world", "neighbours": 6}}, {"topology.rewire": 0.2, "training.lr": 0.1}
+    )
     assert changed == {"topology": {"name": "small_world", "neighbours": 6, "rewire": 0.2}, "training": {"lr": 0.1}}
     assert overlay({}, {"topology.p": 0.3})["topology"] == {"name": "ring", "p": 0.3}
     with pytest.raises(SpecError, match="name the failure first"):
@@ -131,7 +138,12 @@ def test_a_block_becomes_its_cells():
     found = cells(TABLE, "e")
     assert len(found) == 2 * 2 * 2
     assert len({cell.key for cell in found}) == 8
-    assert found[1].columns == {"experiment": "e", "arm": "star", "training.lr": 0.1, "partition": "dirichlet(alpha=0.1)"}
+    assert found[1].columns == {
+        "experiment": "e",
+        "arm": "star",
+        "training.lr": 0.1,
+        "partition": "dirichlet(alpha=0.1)",
+    }
     assert found[-1].experiment.training.lr == 0.2
     assert found[0].seeds == (0, 1, 2)
     assert label([1, 2]) == "[1, 2]"

@@ -67,7 +67,9 @@ def test_every_row_of_every_matrix_sums_to_one(name, rule, graph):
 
 
 @pytest.mark.parametrize("name", failure.entries)
-@pytest.mark.parametrize("rule", [rule for rule, entry in mixing.entries.items() if entry.traits["stochastic"] != "column"])
+@pytest.mark.parametrize(
+    "rule", [rule for rule, entry in mixing.entries.items() if entry.traits["stochastic"] != "column"]
+)
 def test_identical_models_stay_identical(name, rule):
     channel = Channel(transmission(dict(rules())[rule], rule, harsh(name)))
     model = torch.linspace(-1, 1, 500, dtype=torch.float64)
@@ -94,7 +96,11 @@ def test_rate_zero_is_no_failure_bit_for_bit(none):
 
 
 def test_other_harmless_settings_are_no_failure():
-    for harmless in ({"name": "bursts", "loss": 0}, {"name": "delay", "steps": 0}, {"name": "intermittent", "every": 1}):
+    for harmless in (
+        {"name": "bursts", "loss": 0},
+        {"name": "delay", "steps": 0},
+        {"name": "intermittent", "every": 1},
+    ):
         plain, failing = transmission("ring", "metropolis"), transmission("ring", "metropolis", harmless)
         assert all((plain.next().heard == failing.next().heard).all() for _ in range(5))
 
@@ -159,7 +165,7 @@ def test_bursts_that_cannot_be_are_refused():
 
 def test_a_delayed_message_is_the_model_of_then():
     """x_k(t + 1) = W_kk x_k(t) + sum_j W_kj x_j(t - d), and until step d everybody keeps to itself."""
-    channel, weights = Channel(transmission("ring", "uniform", {"name": "delay", "steps": 2})), torch.zeros(8, 8).double()
+    channel = Channel(transmission("ring", "uniform", {"name": "delay", "steps": 2}))
     weights = torch.from_numpy(transmission("ring", "uniform").next().weights.matrix().toarray())
     off = weights - torch.diag(weights.diagonal())
     past = [torch.randn(8, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))]

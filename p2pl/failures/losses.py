@@ -18,7 +18,9 @@ def pairs_of(links: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 @failure(name="links")
-def link_drops(links: np.ndarray, rng: np.random.Generator, rate: Probability = 0.1, symmetric: bool = True) -> Iterator[Fate]:
+def link_drops(
+    links: np.ndarray, rng: np.random.Generator, rate: Probability = 0.1, symmetric: bool = True
+) -> Iterator[Fate]:
     """Each link is down with probability `rate`, independently at each mixing step; both ways at once if symmetric."""
     channel, count = pairs_of(links) if symmetric else (np.arange(len(links)), len(links))
     while True:

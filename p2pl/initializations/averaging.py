@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from p2pl.channel import Channel
@@ -34,4 +35,6 @@ def averaged_rescaled(draws: Tensor, channel: Channel, fraction: Positive = 1.0)
     The idea of variance-corrected averaging (arXiv 2404.04616), applied once, at the start; our reading.
     """
     x = average(draws, channel, fraction)
-    return x * (draws.norm(dim=1) / x.norm(dim=1)).unsqueeze(1)
+    stretch = torch.linalg.vector_norm(draws, dim=1) / torch.linalg.vector_norm(x, dim=1)
+    rescaled: Tensor = x * stretch.unsqueeze(1)
+    return rescaled

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from p2pl.channel import Channel
@@ -25,7 +26,8 @@ def elect(draws: Tensor, channel: Channel, score: np.ndarray, fraction: float) -
 
 def norms(draws: Tensor) -> np.ndarray:
     """(K,) Frobenius norms of whole models, in float64."""
-    return draws.double().norm(dim=1).cpu().numpy()
+    lengths: np.ndarray = torch.linalg.vector_norm(draws.double(), dim=1).cpu().numpy()
+    return lengths
 
 
 @initialization
