@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SpecError as problem:
         print(f"p2pl: {problem}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("p2pl: interrupted, nothing written", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `p2pl list | head`
         sys.stderr.close()
     return 0
@@ -63,8 +66,10 @@ def parser() -> argparse.ArgumentParser:
     graph.add_argument("--devices", type=int, default=10)
     graph.add_argument("--mixing", default="p2pl", help="a mixing rule, or a JSON mapping")
     graph.add_argument("--seed", type=int, default=0)
-    graph.add_argument("--out", type=Path, help="picture to draw, .png or .pdf")
-    graph.add_argument("--json", action="store_true", help="print diameter, slem, stationary, edges as JSON")
+    graph.add_argument("--out", type=Path, help="picture to draw, .png or .pdf (default: NAME-K.png here)")
+    graph.add_argument(
+        "--json", action="store_true", help="print diameter, slem, stationary, edges as JSON; draw only to --out"
+    )
     graph.set_defaults(command=graph_command)
     return top
 
@@ -178,12 +183,17 @@ def graph_command(options: argparse.Namespace) -> None:
     from p2pl.graph import describe, text
 
     facts = describe(mapping_of(options.name), options.devices, mapping_of(options.mixing), options.seed)
-    if options.out is not None:
+    picture = options.out
+    if picture is None and not options.json:
+        picture = Path(f"{facts.network.name}-{options.devices}.png")
+    if picture is not None:
         from p2pl.drawing import draw_network
 
-        check_writable(options.out)
-        draw_network(facts.network, facts.stationary, options.out)
-    print(json.dumps(facts.plain()) if options.json else text(facts))
+        if picture.suffix not in (".png", ".pdf", ".svg"):
+            raise SpecError(f"cannot draw {picture}: end it with .png, .pdf or .svg")
+        check_writable(picture)
+        draw_network(facts.network, facts.stationary, picture)
+    print(json.dumps(facts.plain()) if options.json else f"{text(facts)}\ndrawn in {picture}")
 
 
 if __name__ == "__main__":

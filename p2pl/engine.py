@@ -139,12 +139,14 @@ def prepare(experiment: Experiment, root: str | Path | None = None) -> Setting:
 
 def shares(experiment: Experiment, known: Dataset) -> list[np.ndarray]:
     """Row numbers of each device's training samples."""
-    rng = stream(experiment.seed, "partition")
     count = len(known.x_train)
     if count < experiment.devices:
         raise SpecError(f"{count} training samples cannot be shared among {experiment.devices} devices")
-    sizes = registry.sizes.call(experiment.sizes, samples=count, devices=experiment.devices, rng=rng)
-    parts: list[np.ndarray] = registry.partition.call(experiment.partition, labels=known.labels, sizes=sizes, rng=rng)
+    first, second = (stream(experiment.seed, "partition", number) for number in (0, 1))
+    sizes = registry.sizes.call(experiment.sizes, samples=count, devices=experiment.devices, rng=first)
+    parts: list[np.ndarray] = registry.partition.call(
+        experiment.partition, labels=known.labels, sizes=sizes, rng=second
+    )
     return parts
 
 

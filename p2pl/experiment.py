@@ -12,66 +12,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self
 
 import yaml
 
 from p2pl import registry
+from p2pl.fields import Chosen, ChosenSeveral, ComponentField
+from p2pl.options import canonical, expected
 from p2pl.registry import Component, Count, Natural, NonNegative, Positive, Probability, SpecError, did_you_mean
-
-Choice = str | Mapping[str, Any] | Component
-
-
-class ComponentField:
-    """Descriptor of a field that holds what was chosen from a family, checked when it is set."""
-
-    def __init__(self, family: registry.Family, default: str | None) -> None:
-        self.family, self.default = family, default
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.slot = f"_{name}"
-
-    def short(self, component: Component) -> Any:
-        """As in a spec file: the bare name where every option has its default."""
-        options = self.family.entry(component.name).options
-        changed = {key: value for key, value in component.options.items() if value != options[key].default}
-        return {"name": component.name, **changed} if changed else component.name
-
-
-class Chosen(ComponentField):
-    """Set to a Choice, read as the Component; of the class: the default's name."""
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> str: ...
-
-    @overload
-    def __get__(self, instance: object, owner: type) -> Component: ...
-
-    def __get__(self, instance: object | None, owner: type) -> Any:
-        return self.default if instance is None else instance.__dict__[self.slot]
-
-    def __set__(self, instance: object, choice: Choice) -> None:
-        instance.__dict__[self.slot] = self.family.resolve(choice)
-
-
-class ChosenSeveral(ComponentField):
-    """Set to a Choice, a list of them or None, read as a tuple of Components; of the class: None."""
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> None: ...
-
-    @overload
-    def __get__(self, instance: object, owner: type) -> tuple[Component, ...]: ...
-
-    def __get__(self, instance: object | None, owner: type) -> Any:
-        return None if instance is None else instance.__dict__[self.slot]
-
-    def __set__(self, instance: object, choices: Choice | Sequence[Choice] | None) -> None:
-        several: Any = choices if isinstance(choices, list | tuple) else [] if choices is None else [choices]
-        instance.__dict__[self.slot] = tuple(self.family.resolve(one) for one in several)
 
 
 class Checked:
@@ -81,9 +32,10 @@ class Checked:
         where = f"{type(self).__name__.lower()}." if isinstance(self, Training | Evaluation) else ""
         for item in dataclasses.fields(self):  # type: ignore[arg-type]
             if item.type not in ("Chosen", "ChosenSeveral", "Training", "Evaluation"):
-                problem = registry.expected(str(item.type), getattr(self, item.name))
+                problem = expected(str(item.type), getattr(self, item.name))
                 if problem:
                     raise SpecError(f"{where}{item.name}: expected {problem}, got {getattr(self, item.name)!r}")
+                object.__setattr__(self, item.name, canonical(str(item.type), getattr(self, item.name)))
 
     @classmethod
     def of(cls, value: Any) -> Self:

@@ -16,84 +16,51 @@ thousands of runs is validated without importing torch. A file is imported when 
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
-import math
-import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
+
+from p2pl.options import (
+    Count,
+    Natural,
+    NonNegative,
+    Positive,
+    Probability,
+    SpecError,
+    canonical,
+    did_you_mean,
+    expected,
+)
+
+# A component's file needs this module alone: the families, and the kinds of numbers for its options.
+__all__ = [
+    "FAMILIES",
+    "Component",
+    "Count",
+    "Entry",
+    "Family",
+    "Natural",
+    "NonNegative",
+    "Option",
+    "Positive",
+    "Probability",
+    "SpecError",
+    "algorithm",
+    "dataset",
+    "did_you_mean",
+    "failure",
+    "initialization",
+    "mixing",
+    "model",
+    "partition",
+    "sizes",
+    "topology",
+]
 
 T = TypeVar("T", bound=Callable[..., Any])
-
-# Kinds of numbers that options may be annotated with. To a type checker they are plain int and float.
-Count = Annotated[int, "an integer of at least 1"]
-Natural = Annotated[int, "an integer of at least 0"]
-Positive = Annotated[float, "a number above 0"]
-NonNegative = Annotated[float, "a number of at least 0"]
-Probability = Annotated[float, "a number from 0 to 1"]
-
-
-class SpecError(ValueError):
-    """A spec that cannot run: an unknown name, a wrong type or range, an impossible combination."""
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of an error message: the closest known word, if any is close, then all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
-    guess = f"; did you mean '{close[0]}'?" if close else "."
-    return f"{guess} Known: {', '.join(known) or 'none'}"
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "int": (_is_integer, "an integer"),
-    "float": (_is_number, "a number"),
-    "bool": (lambda value: isinstance(value, bool), "true or false"),
-    "str": (lambda value: isinstance(value, str), "a word"),
-    "Count": (lambda value: _is_integer(value) and value >= 1, "an integer of at least 1"),
-    "Natural": (lambda value: _is_integer(value) and value >= 0, "an integer of at least 0"),
-    "Positive": (lambda value: _is_number(value) and value > 0, "a number above 0"),
-    "NonNegative": (lambda value: _is_number(value) and value >= 0, "a number of at least 0"),
-    "Probability": (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"),
-}
-
-
-def expected(annotation: str, value: Any) -> str | None:
-    """None if `value` fits the annotation (as written in the source), else what was expected, in words.
-
-    Understands the names of `_CHECKS`, `list[...]`, `Literal[...]`, `None` and unions of these.
-    """
-    return _mismatch(ast.parse(annotation, mode="eval").body, value)
-
-
-def _mismatch(node: ast.expr, value: Any) -> str | None:
-    if isinstance(node, ast.Constant) and node.value is None:
-        return None if value is None else "nothing (null)"
-    if isinstance(node, ast.BinOp):  # a union, X | Y
-        problems = [_mismatch(side, value) for side in (node.left, node.right)]
-        return None if None in problems else " or ".join(p for p in problems if p)
-    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "list":
-        if not isinstance(value, list | tuple):
-            return "a list"
-        problem = next((p for item in value if (p := _mismatch(node.slice, item))), None)
-        return problem and f"a list, each entry {problem}"
-    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
-        words = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        allowed = [ast.literal_eval(word) for word in words]
-        return None if value in allowed else "one of " + ", ".join(map(str, allowed))
-    fits, words_ = _CHECKS[ast.unparse(node)]
-    return None if fits(value) else words_
 
 
 @dataclass(frozen=True)
@@ -225,7 +192,7 @@ class Family:
             problem = expected(entry.options[key].annotation, value)
             if problem:
                 raise SpecError(f"{where}, option '{key}': expected {problem}, got {value!r}")
-            options[key] = list(value) if isinstance(value, tuple) else value
+            options[key] = canonical(entry.options[key].annotation, value)
         for key, option in entry.options.items():
             if option.required and key not in options:
                 raise SpecError(f"{where} needs the option '{key}' ({option.annotation})")
@@ -263,8 +230,8 @@ def _fields(node: ast.ClassDef) -> dict[str, Option]:
 
 def _option(name: str, annotation: ast.expr | None, default: ast.expr | None) -> Option:
     written = "None" if annotation is None else ast.unparse(annotation)
-    value = None if default is None else ast.literal_eval(default)
-    return Option(name, written, list(value) if isinstance(value, tuple) else value, default is None)
+    value = None if default is None else canonical(written, ast.literal_eval(default))
+    return Option(name, written, value, default is None)
 
 
 topology = Family("topology", "topologies", given=("devices", "rng", "step"))

@@ -171,7 +171,7 @@ def test_list_names_everything(capsys):
     assert p2pl("list", "topologie", capsys=capsys)[0] == 2
 
 
-def test_graph_measures_and_draws(tmp_path, capsys):
+def test_graph_measures_and_draws(tmp_path, capsys, monkeypatch):
     picture = tmp_path / "star.png"
     _, text, _ = p2pl("graph", "star", "--devices", 100, "--json", "--out", picture, capsys=capsys)
     facts = json.loads(text)
@@ -180,6 +180,7 @@ def test_graph_measures_and_draws(tmp_path, capsys):
     assert len(facts["edges"]) == 99
     assert max(facts["stationary"]) * 100 == pytest.approx(33.6, abs=0.05)
     assert picture.stat().st_size > 1000
+    monkeypatch.chdir(tmp_path)
     for graph, rule in (
         ("random_matching", "uniform"),
         ("one_peer_exponential", "prescribed"),

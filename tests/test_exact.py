@@ -6,7 +6,9 @@ import torch
 
 from p2pl import Experiment, simulate
 from p2pl.data import load
+from p2pl.datasets.least_squares import optimum
 from p2pl.engine import prepare
+from p2pl.metrics import least_squares_optimum
 from p2pl.registry import topology
 from p2pl.seeds import stream
 
@@ -208,6 +210,16 @@ def test_every_message_is_counted():
     assert last.measures["bytes_sent"] == 14 * (2 + 3 * 4) * 8 * last.models.shape[1]
     fedavg = list(simulate(Experiment(**SMALL | {"algorithm": {"name": "fedavg", "participation": 0.5}})))[-1]
     assert fedavg.measures["messages"] == 4 * 2 * 4
+
+
+def test_the_optimum_of_least_squares_is_the_same_in_two_ways():
+    """By orthogonal factors, weighted by device, and by the data set's own account of it."""
+    known = load({"name": "least_squares", "groups": 4, "heterogeneity": 1.0, "noise": 0.5})
+    shards = np.split(np.random.default_rng(0).permutation(len(known.x_train)), 8)
+    weighted = least_squares_optimum(known.x_train, known.y_train, shards, bias=False)
+    np.testing.assert_allclose(weighted, optimum(known).reshape(-1), rtol=0, atol=1e-12)
+    unequal = least_squares_optimum(known.x_train, known.y_train, [shards[0], np.concatenate(shards[1:])], bias=False)
+    assert np.abs(unequal - weighted).max() > 1e-3
 
 
 def test_centralized_full_gradients_reach_the_least_squares_optimum():

@@ -4,13 +4,15 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pl import Experiment, SpecError
 from p2pl.experiment import overlay
-from p2pl.registry import FAMILIES, expected
+from p2pl.options import expected
+from p2pl.registry import FAMILIES
 from p2pl.sweep import cells, label, read_table
 
 WRONG = [
@@ -33,6 +35,7 @@ WRONG = [
     ({"training": {"epochs": 1, "steps": 1}}, "epochs or steps, not both"),
     ({"training": {"nesterov": True, "momentum": 0}}, "nesterov needs a momentum"),
     ({"training": {"batch_size": "half"}}, "an integer of at least 1 or one of full"),
+    ({"training": {"lr": "1e-3"}}, "in YAML write 1.0e-3"),
     ({"training": 3}, "training: expected a mapping"),
     ({"evaluation": {"every": 0}}, "evaluation.every"),
     (
@@ -60,6 +63,7 @@ def test_equal_runs_have_equal_keys_however_they_are_written():
     )
     assert short == long
     assert short.key == long.key
+    assert Experiment(devices=np.int64(3), training={"lr": 1}).key == Experiment(devices=3, training={"lr": 1.0}).key
     assert short.spec() == {"topology": "star", "failures": ["links"]}
     others = [short.replace(seed=1), short.replace(**{"training.lr": 0.1}), short.replace(failures=None)]
     assert len({experiment.key for experiment in [short, *others]}) == 4

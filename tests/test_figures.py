@@ -1,0 +1,131 @@
+"""Laws over every figure, drawn from made-up results that keep the contract of real ones (one run has diverged)."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+
+import paper_figures
+from p2pl import results, sweep
+from paper_figures.__main__ import draw, save
+from paper_figures.style import words
+
+REPOSITORY = Path(__file__).parent.parent
+TABLE = yaml.safe_load((REPOSITORY / "config" / "smoke.yaml").read_text(encoding="utf-8"))
+FIGURES = paper_figures.needs()
+DIVERGED = 3  # the round before which the last seed of each block's last cell ends
+DATA = {"name": "digits", "source": "Made-up digits", "checksum": "0123456789abcdef"}
+
+
+def made_up_cell(cell: sweep.Cell, folder: Path, diverges: bool) -> None:
+    """A results file as `p2pl run` writes it for a cell, with accuracies that grow towards a level of its own."""
+    rows, facts = [], {"specs": {}, "status": {}, "data": {"digits": DATA}}
+    level = 0.8 + 0.19 * int(cell.key[:4], 16) / 0xFFFF
+    for seed in cell.seeds:
+        experiment = cell.experiment.replace(seed=seed)
+        rng = np.random.default_rng(seed)
+        ends = diverges and seed == cell.seeds[-1]
+        status = f"diverged at round {DIVERGED}" if ends else "finished"
+        facts["specs"][experiment.key], facts["status"][experiment.key] = experiment.spec(), status
+        for number in range(DIVERGED if ends else experiment.rounds + 1):
+            for phase in ("learn", "cooperate") if number else ("start",):
+                mean = level * (1 - 0.9 * np.exp(-number / 2)) - 0.01 * rng.random()
+                rows.append({
+                    "run": experiment.key, "seed": seed, "round": number, "phase": phase, "status": status,
+                    "accuracy_mean": mean, "accuracy_min": 0.95 * mean, "accuracy_of_average": mean,
+                    "accuracy_devices": [mean] * experiment.devices, "consensus_distance": 1.0,
+                    "messages": 12 * number, "bytes_sent": 12_000 * number if experiment.uses_graph else 0,
+                })  # fmt: skip
+    results.write(results.table_of(rows), folder / f"{cell.key}.parquet", facts)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The collected table of every experiment of config/smoke.yaml."""
+    folder = tmp_path_factory.mktemp("results")
+    found = {}
+    for block, cells in sweep.index(TABLE).items():
+        for cell in cells:
+            made_up_cell(cell, folder, diverges=cell is cells[-1])
+        found[block] = folder / f"{block}.parquet"
+        results.collect(cells, folder, found[block])
+    return found
+
+
+def needed(name: str, tables: dict[str, Path]) -> dict[str, Path]:
+    return {block: tables[block] for block in FIGURES[name]}
+
+
+@pytest.fixture(scope="module", params=FIGURES)
+def drawn(request: pytest.FixtureRequest, tables: dict[str, Path]) -> tuple[str, Figure, str]:
+    """Every figure with its name and caption."""
+    loaded = {block: results.load(path) for block, path in needed(request.param, tables).items()}
+    return request.param, *draw(request.param, loaded)
+
+
+def test_figures_are_found_with_what_they_need() -> None:
+    assert FIGURES
+    assert all(set(blocks) <= set(TABLE["experiments"]) for blocks in FIGURES.values())
+    for name, blocks in FIGURES.items():
+        assert importlib.import_module(f"paper_figures.{name}").NEEDS == blocks
+
+
+def test_no_figure_draws_what_was_not_measured(drawn: tuple[str, Figure, str]) -> None:
+    _, figure, _ = drawn
+    curves = [line for ax in figure.axes for line in ax.get_lines() if len(line.get_xdata()) > 1]
+    assert curves
+    for line in curves:
+        assert np.isfinite(np.asarray(line.get_ydata(), dtype=float)).all()
+        assert np.isfinite(np.asarray(line.get_xdata(), dtype=float)).all()
+    bands = [band for ax in figure.axes for band in ax.collections if isinstance(band, PolyCollection)]
+    assert all(np.isfinite(path.vertices).all() for band in bands for path in band.get_paths())
+
+
+def test_no_text_is_cut_off(drawn: tuple[str, Figure, str]) -> None:
+    _, figure, _ = drawn
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert min(box.x0, box.y0) >= 0
+    assert box.x1 <= width
+    assert box.y1 <= height
+
+
+def test_captions_say_data_devices_seeds_band_and_what_diverged(drawn: tuple[str, Figure, str]) -> None:
+    name, _, caption = drawn
+    (devices,) = {cell.experiment.devices for block in FIGURES[name] for cell in sweep.cells(TABLE, block)}
+    (seeds,) = {len(cell.seeds) for block in FIGURES[name] for cell in sweep.cells(TABLE, block)}
+    for said in ("Made-up digits", "0123456789ab", f"K = {devices} devices", f"n = {seeds} seeds", "95 % Student-t"):
+        assert said in caption
+    for block in FIGURES[name]:
+        last = sweep.cells(TABLE, block)[-1]
+        for word in (last.arm, *map(sweep.label, last.values.values())):
+            assert words(word) in caption.partition("Diverged: ")[2]
+        assert f"seed {last.seeds[-1]}, diverged at round {DIVERGED}" in caption
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_same_results_same_bytes(name: str, tables: dict[str, Path], tmp_path: Path) -> None:
+    paths = needed(name, tables)
+    save(*draw(name, {block: results.load(path) for block, path in paths.items()}), tmp_path / "here" / f"{name}.pdf")
+    command = [sys.executable, "-m", "paper_figures", name, *map(str, paths.values()), "--out", f"there/{name}.pdf"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "1", "MPLCONFIGDIR": str(tmp_path)}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    for suffix in (".pdf", ".png", ".rst"):
+        assert (tmp_path / "here" / name).with_suffix(suffix).read_bytes() == (tmp_path / "there" / name).with_suffix(
+            suffix
+        ).read_bytes()
+
+
+def test_a_figure_that_does_not_say_what_it_needs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fig99_silent.py").write_text('"""Nothing."""\n', encoding="utf-8")
+    monkeypatch.setattr(paper_figures, "FOLDER", tmp_path)
+    with pytest.raises(ValueError, match=r"fig99_silent\.py does not say which experiments it NEEDS"):
+        paper_figures.needs()
