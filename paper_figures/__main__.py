@@ -9,12 +9,11 @@ import argparse
 import importlib
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
 from p2pl import results
-from paper_figures import FOLDER
+from paper_figures import style
 from paper_figures.captions import caption
 
 
@@ -31,18 +30,14 @@ def main() -> None:
 def draw(name: str, tables: dict[str, pd.DataFrame]) -> tuple[Figure, str]:
     """The figure and its caption. tables: results by experiment, with their metadata in `attrs`."""
     module = importlib.import_module(f"paper_figures.{name}")
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # whatever style the reader prefers elsewhere
-        matplotlib.style.use(FOLDER / "paper.mplstyle")
-        figure = module.draw(tables)
-        figure.draw_without_rendering()  # ticks and texts take their style when they are laid out
-    return figure, caption(module.__doc__, tables)
+    with style.paper():
+        return module.draw(tables), caption(module.__doc__, tables)
 
 
 def save(figure: Figure, text: str, pdf: Path) -> None:
     """Write the PDF, PNG and caption. Nothing in them depends on the date: same results, same bytes."""
     pdf.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(fname=FOLDER / "paper.mplstyle"):
+    with style.paper():  # ticks and texts take their style when they are laid out
         figure.savefig(pdf, metadata={"CreationDate": None})
         figure.savefig(pdf.with_suffix(".png"), dpi=200)
     pdf.with_suffix(".rst").write_text(text + "\n", encoding="utf-8")

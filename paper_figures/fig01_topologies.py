@@ -1,7 +1,7 @@
 """**Peer-to-peer learning over several graphs, against a server, all data in one place, and no cooperation.**
 Test accuracy of the mean device (top) and of the worst device (bottom) at the end of each round, against rounds (left)
-and against the bytes that a device has sent on average, those of the synchronization before the first round included
-(right; at the mean over seeds). Centralized and isolated training send nothing: on the right they stand as their final
+and against all bytes sent so far, the server's and those of the synchronization before the first round included,
+divided by the number of devices (right; at the mean over seeds). Centralized and isolated training send nothing: on the right they stand as their final
 accuracy. The axes of accuracy are logarithmic in the error.
 """
 
@@ -32,11 +32,11 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     axes, letters = figure.subplots(2, 2, sharey="row", sharex="col"), iter("abcd")
     for row, (value, device) in zip(axes, (("accuracy_mean", "mean"), ("accuracy_min", "worst")), strict=True):
         style.curves(row[0], table, "arm", value, looks)
-        silent = table.groupby("arm")["megabytes"].max() == 0
-        speaking = {arm: look for arm, look in looks.items() if not silent[arm]}
-        style.curves(row[1], table[table["megabytes"] > 0], "arm", value, speaking, x="megabytes")
-        for arm in looks.keys() - speaking.keys():
-            level(row[1], table[table["arm"] == arm], value, looks[arm])
+        sent = table[table["megabytes"] > 0]
+        style.curves(row[1], sent, "arm", value, looks, x="megabytes")
+        for arm, look in looks.items():
+            if arm not in set(sent["arm"]):
+                level(row[1], table[table["arm"] == arm], value, look)
         style.accuracy_axis(row)
         row[0].set_ylabel("test accuracy (%)")
         for ax in row:
@@ -56,6 +56,7 @@ def per_device(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def level(ax: Axes, rows: pd.DataFrame, value: str, look: Look) -> None:
-    """The final mean over seeds as a horizontal line."""
-    final = rows.groupby("seed").tail(1)[value].mean()
-    ax.axhline(100 * final, color=look.color, linestyle=look.linestyle)
+    """The final mean over seeds as a horizontal line, if all of them got there."""
+    if (rows["status"] == "finished").all():
+        final = rows.loc[rows["round"] == rows["round"].max(), value].mean()
+        ax.axhline(100 * final, color=look.color, linestyle=look.linestyle)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import cycle
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -39,6 +42,15 @@ class Look(NamedTuple):
     color: str
     linestyle: Any
     marker: str
+
+
+@contextmanager
+def paper() -> Iterator[None]:
+    """Within it, paper.mplstyle holds and nothing else does, whatever style the reader prefers elsewhere."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.style.use(Path(__file__).parent / "paper.mplstyle")
+        yield
 
 
 def looks(names: Sequence[Any], given: Mapping[Any, Look] | None = None) -> dict[Any, Look]:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 import paper_figures
 from p2pl import results, sweep
 from paper_figures.__main__ import draw, save
-from paper_figures.style import words
+from paper_figures.style import paper, words
 
 REPOSITORY = Path(__file__).parent.parent
 TABLE = yaml.safe_load((REPOSITORY / "config" / "smoke.yaml").read_text(encoding="utf-8"))
@@ -90,8 +90,9 @@ def test_no_figure_draws_what_was_not_measured(drawn: tuple[str, Figure, str]) -
 
 def test_no_text_is_cut_off(drawn: tuple[str, Figure, str]) -> None:
     _, figure, _ = drawn
-    figure.draw_without_rendering()
-    box = figure.get_tightbbox()
+    with paper():
+        figure.draw_without_rendering()
+        box = figure.get_tightbbox()
     width, height = figure.get_size_inches()
     assert min(box.x0, box.y0) >= 0
     assert box.x1 <= width
@@ -116,12 +117,10 @@ def test_same_results_same_bytes(name: str, tables: dict[str, Path], tmp_path: P
     paths = needed(name, tables)
     save(*draw(name, {block: results.load(path) for block, path in paths.items()}), tmp_path / "here" / f"{name}.pdf")
     command = [sys.executable, "-m", "paper_figures", name, *map(str, paths.values()), "--out", f"there/{name}.pdf"]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "1", "MPLCONFIGDIR": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "1"}
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
-    for suffix in (".pdf", ".png", ".rst"):
-        assert (tmp_path / "here" / name).with_suffix(suffix).read_bytes() == (tmp_path / "there" / name).with_suffix(
-            suffix
-        ).read_bytes()
+    for file in (f"{name}.pdf", f"{name}.png", f"{name}.rst"):
+        assert (tmp_path / "here" / file).read_bytes() == (tmp_path / "there" / file).read_bytes()
 
 
 def test_a_figure_that_does_not_say_what_it_needs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

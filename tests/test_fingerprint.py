@@ -56,12 +56,20 @@ def logic(code: str, function: str) -> str:
 CASES = {
     "comments": ("p2pl/engine.py", lambda code: code.replace("def unfold", "# Look here.\n\n\ndef unfold"), set()),
     "docstrings": ("p2pl/engine.py", lambda code: code.replace('"""', '"""Once more: ', 1), set()),
-    "the loop": ("p2pl/engine.py", lambda code: code.replace("def unfold", "LIMIT = 3\n\n\ndef unfold"), {"ring", "path", "links"}),
+    "the loop": (
+        "p2pl/engine.py",
+        lambda code: code.replace("def unfold", "LIMIT = 3\n\n\ndef unfold"),
+        {"ring", "path", "links"},
+    ),
     "what it imports": ("p2pl/metrics.py", lambda code: code + "\nEXTRA = 1\n", {"ring", "path", "links"}),
     "the commands": ("p2pl/cli.py", lambda code: code + "\nEXTRA = 1\n", set()),
     "another file": ("p2pl/topologies/wheel_.py", lambda code: "from p2pl.registry import topology\n", set()),
     "a figure": ("paper_figures/fig01_topologies.py", lambda code: code + "\nEXTRA = 1\n", {"figure"}),
-    "a caption": ("paper_figures/fig01_topologies.py", lambda code: code.replace('"""', '"""In short: ', 1), {"figure"}),
+    "a caption": (
+        "paper_figures/fig01_topologies.py",
+        lambda code: code.replace('"""', '"""In short: ', 1),
+        {"figure"},
+    ),
     "the style": ("paper_figures/paper.mplstyle", lambda code: code + "lines.linewidth: 2\n", {"figure"}),
     "statistics": ("p2pl/stats.py", lambda code: code + "\nEXTRA = 1\n", {"figure"}),
     "ring": ("p2pl/topologies/regular.py", lambda code: logic(code, "ring"), {"ring", "links"}),

@@ -92,7 +92,9 @@ def test_paired_difference_cancels_what_seeds_share() -> None:
 
 
 def test_first_reached_is_found_or_censored() -> None:
-    rows = pd.DataFrame({"arm": "a", "seed": [0, 0, 0, 1, 1], "round": [0, 1, 2, 0, 1], "value": [0.1, 0.9, 0.8, 0.2, 0.7]})
+    rows = pd.DataFrame(
+        {"arm": "a", "seed": [0, 0, 0, 1, 1], "round": [0, 1, 2, 0, 1], "value": [0.1, 0.9, 0.8, 0.2, 0.7]}
+    )
     found = first_reached(rows, ["arm"], "value", 0.8)
     assert found["reached"].fillna(-1).tolist() == [1, -1]
     assert found["last"].tolist() == [2, 1]

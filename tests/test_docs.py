@@ -1,0 +1,46 @@
+"""What the documents tell a reader to write does what they say."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RUNS = {
+    "wheel": ["graph", "wheel", "--devices", "12", "--json"],
+    "lazy_p2pl": ["run", "{algorithm: lazy_p2pl, dataset: digits, rounds: 1}", "--out", "r.parquet"],
+    "bottleneck": ["run", "{model: bottleneck, dataset: digits, rounds: 1}", "--out", "r.parquet"],
+    "stripes": ["run", "{dataset: stripes, rounds: 1, mixing: metropolis}", "--out", "r.parquet"],
+}
+
+
+def recipes():
+    """The files that docs/adding.md tells to write: their paths and contents."""
+    blocks = re.findall(r"```python\n# (p2pl/\S+\.py)\n(.*?)```", (ROOT / "docs/adding.md").read_text(), re.DOTALL)
+    return {Path(path).stem: (path, code) for path, code in blocks}
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_a_recipe_works_in_a_file_of_its_own(name, tmp_path):
+    path, code = recipes()[name]
+    shutil.copytree(ROOT / "p2pl", tmp_path / "p2pl", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / path).write_text(code)
+    command = [sys.executable, "-m", "p2pl.cli", *RUNS[name]]
+    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_results_page_names_every_column():
+    from p2pl.results import COLUMNS
+
+    text = (ROOT / "docs/results.md").read_text()
+    assert [column for column in COLUMNS if f"`{column}`" not in text] == []
+
+
+def test_every_place_that_a_document_points_to_exists():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "config/README.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} points to {target}"
