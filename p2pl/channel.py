@@ -44,6 +44,11 @@ class Channel:
             raise RuntimeError("an algorithm registered with graph=False has spoken over links")
         return self._transmission
 
+    def begin_round(self, number: int) -> None:
+        """Sets the clock that failure models look at."""
+        if self._transmission is not None:
+            self._transmission.clock.round = number
+
     @cached_property
     def diameter(self) -> int:
         """How many loss-free mixing steps a flood takes to reach everybody: the diameter, where the graph is static."""

@@ -76,6 +76,7 @@ def unfold(setting: Setting) -> Iterator[Snapshot]:
     yield snapshot
     for number in range(1, experiment.rounds + 1):
         work.round = number
+        channel.begin_round(number)
         for phase in algorithm.phases:
             if snapshot.status != "running":
                 return

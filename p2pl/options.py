@@ -74,7 +74,7 @@ def canonical(annotation: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return value
     names = {node.id for node in ast.walk(ast.parse(annotation)) if isinstance(node, ast.Name)}
-    return float(value) if names & {"float", "Positive", "NonNegative", "Probability"} else int(value)
+    return float(value) if names & {"float", "Positive", "NonNegative", "Probability"} else int(str(value))
 
 
 def _mismatch(node: ast.expr, value: Any) -> str | None:

@@ -106,6 +106,13 @@ def links_of(graphs: Sequence[nx.Graph[int]]) -> np.ndarray:
     return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
 
+@dataclass
+class Clock:
+    """The round that is on; 0 during the initialization. The engine sets it, failure models may look at it."""
+
+    round: int = 0
+
+
 class Transmission:
     """The sequence of exchanges of a run, one after another: graph, weights, failures.
 
@@ -124,44 +131,41 @@ class Transmission:
     ) -> None:
         self.network, self.rule, self.sizes = network, rule, np.asarray(sizes)
         self.stochastic: str = registry.mixing.entry(rule.name).traits["stochastic"]
-        devices = len(self.sizes)
-        self.links = self._all_links(devices)
-        self.step = 0
+        self.step, self.clock = 0, Clock()
+        self.links = self._all_links() if failures else None
+        given = {"links": self.links, "devices": len(sizes), "packets": packets, "clock": self.clock}
         self._fates: list[Iterator[Fate]] = [
-            registry.failure.call(
-                one, links=self.links, devices=devices, packets=packets, rng=stream(seed, "failures", number)
-            )
+            registry.failure.call(one, rng=stream(seed, "failures", number), **given)
             for number, one in enumerate(failures)
         ]
         self._cache: dict[int, tuple[Weights, np.ndarray]] = {}
         for phase in range(network.period or 1):  # a rule refuses graphs that it does not fit, now and not in round 7
             self._weights(phase)
 
-    def _all_links(self, devices: int) -> np.ndarray:
-        """The links that any step may use: failures are drawn for these, so that a link keeps its own history."""
+    def _all_links(self) -> np.ndarray:
+        """The links that any step may use: failures are drawn for all of these, so that a link keeps its history."""
         if self.network.period is None:
-            return np.array([(k, j) for k in range(devices) for j in range(devices) if k != j], dtype=np.int64)
+            return np.argwhere(~np.eye(len(self.sizes), dtype=bool))
         return links_of([self.network.at(step) for step in range(self.network.period)])
 
     def _weights(self, step: int) -> tuple[Weights, np.ndarray]:
-        """The loss-free weights of a step, and which of all links its graph has; kept for graphs that come again."""
+        """The loss-free weights of a step, and which of the links its graph has; kept for graphs that come again."""
         phase = step if self.network.period is None else step % self.network.period
         if phase not in self._cache:
             if self.network.period is None:
                 self._cache.clear()
             graph = self.network.at(step)
             matrix = registry.mixing.call(self.rule, graph=graph, sizes=self.sizes)
-            now = {tuple(pair) for pair in links_of([graph]).tolist()}
-            used = np.array([tuple(pair) in now for pair in self.links.tolist()], dtype=bool)
-            self._cache[phase] = Weights.of(matrix, self.links, self.stochastic), used
+            now = links_of([graph])
+            links = now if self.links is None else self.links
+            used = np.isin(links @ (len(graph), 1), now @ (len(graph), 1))
+            self._cache[phase] = Weights.of(matrix, links, self.stochastic), used
         return self._cache[phase]
 
     def next(self, history: int = 0) -> Exchange:
         """The next exchange. history: for how many steps messages have been under way (a delayed one must fit in)."""
         weights, used = self._weights(self.step)
         self.step += 1
-        if not self._fates:
-            return Exchange(weights, used, used, used, 0)
         heard, sent, delay = used[:, None], used, 0  # (E, 1), or (E, B) where packets are lost one by one
         for fates in self._fates:
             fate = next(fates)
@@ -175,10 +179,3 @@ class Transmission:
         if lost.shape[1] == 1:
             lost = lost[:, 0]
         return Exchange(weights.without(lost), used, sent, heard.all(axis=1), delay)
-
-    def skip(self, steps: int) -> None:
-        """Go on as if `steps` exchanges had taken place: failure models keep their history."""
-        for _ in range(steps):
-            self.step += 1
-            for fates in self._fates:
-                next(fates)

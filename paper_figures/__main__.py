@@ -31,7 +31,7 @@ def draw(name: str, tables: dict[str, pd.DataFrame]) -> tuple[Figure, str]:
     """The figure and its caption. tables: results by experiment, with their metadata in `attrs`."""
     module = importlib.import_module(f"paper_figures.{name}")
     with style.paper():
-        return module.draw(tables), caption(module.__doc__, tables)
+        return module.draw(tables), caption(module.__doc__ or "", tables)
 
 
 def save(figure: Figure, text: str, pdf: Path) -> None:

@@ -1,8 +1,8 @@
 """**Peer-to-peer learning over several graphs, against a server, all data in one place, and no cooperation.**
 Test accuracy of the mean device (top) and of the worst device (bottom) at the end of each round, against rounds (left)
 and against all bytes sent so far, the server's and those of the synchronization before the first round included,
-divided by the number of devices (right; at the mean over seeds). Centralized and isolated training send nothing: on the right they stand as their final
-accuracy. The axes of accuracy are logarithmic in the error.
+divided by the number of devices (right; at the mean over seeds). Centralized and isolated training send nothing: on the
+right they stand as their final accuracy. The axes of accuracy are logarithmic in the error.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ marks are single seeds, lines their medians, and open triangles at the top are s
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -26,7 +28,7 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     topologies = style.looks(style.unique(ends, "topology"))
     rates = style.ordered_looks(style.unique(ends, "rate"))
     figure = style.page(2.9)
-    left, right = figure.subfigures(1, 2, width_ratios=[len(topologies), 1])
+    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=[len(topologies), 1]))
     panels = left.subplots(1, len(topologies), sharey=True, squeeze=False)[0]
     letters = iter("abcdefgh")
     for ax, topology in zip(panels, topologies, strict=True):
@@ -53,7 +55,7 @@ def cost(ax: Axes, ends: pd.DataFrame, target: float, looks: dict[str, Look]) ->
         rows = reached[reached["topology"] == topology]
         rounds = rows["reached"].astype(float)
         found, never = rounds.notna(), rounds.isna()
-        mark = {"color": look.color, "linestyle": "none"}
+        mark: dict[str, Any] = {"color": look.color, "linestyle": "none"}
         ax.plot(rows["rate"][found] + shift, rounds[found], marker=look.marker, markersize=2.5, alpha=0.6, **mark)
         ax.plot(rows["rate"][never] + shift, rounds[never].fillna(ceiling), marker="^", markerfacecolor="none", **mark)
         # A seed that never got there is later than all others; where it is the median, there is none.

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 
@@ -61,7 +62,7 @@ def looks(names: Sequence[Any], given: Mapping[Any, Look] | None = None) -> dict
 
 def ordered_looks(values: Sequence[Any]) -> dict[Any, Look]:
     """Looks for values of a quantity, from dark to light in their order."""
-    shades = [colormaps["viridis"](0.85 * i / max(1, len(values) - 1)) for i in range(len(values))]
+    shades = [to_hex(colormaps["viridis"](0.85 * i / max(1, len(values) - 1))) for i in range(len(values))]
     rest = zip(cycle(LINES), cycle(MARKERS), strict=False)
     return {value: Look(shade, *next(rest)) for value, shade in zip(values, shades, strict=True)}
 
@@ -121,7 +122,7 @@ def accuracy_axis(axes: Iterable[Axes]) -> None:
 
 
 def _nines(accuracy: np.ndarray) -> np.ndarray:
-    return -np.log10(np.maximum(100 - accuracy, FINEST))
+    return np.asarray(-np.log10(np.maximum(100 - accuracy, FINEST)))
 
 
 def _per_cent(nines: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Laws of every registered algorithm and initialization; one more is under them without an edit."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -165,3 +166,12 @@ def test_fedavg_trains_and_pays_only_those_chosen():
         changed = (before.models != after.models).any(dim=1)
         assert changed.sum() == 2
     assert seen[-1].measures["messages"] == 3 * 2 * 2
+
+
+def test_intermittent_cooperation_is_by_rounds_whatever_the_consensus_steps():
+    """Rounds 2 and 4 of 5 cooperate, with both of their mixing steps; the election of round 0 does too."""
+    often = SMALL | {"algorithm": {"name": "p2pl", "consensus_steps": 2}, "rounds": 5}
+    seen = list(simulate(Experiment(**often | {"failures": {"name": "intermittent", "every": 2}})))
+    sent = [s.measures["messages"] for s in seen if s.phase != "learn"]
+    assert np.diff(sent).tolist() == [0, 24, 0, 24, 0]
+    assert sent[0] == 3 * 12

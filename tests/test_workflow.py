@@ -1,0 +1,155 @@
+"""The pipeline in a copy of the repository: complete, idle when nothing has changed, and awake when logic has.
+
+The table is one experiment of two short runs, the least that every rule has something to do for.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from p2pl.sweep import index, read_table
+
+REPOSITORY = Path(__file__).parent.parent
+TABLE = """
+pathvars: {results: results/tiny}
+defaults: {dataset: digits, devices: 3, samples: 60, model: {name: mlp, hidden: [4]}, rounds: 1}
+experiments:
+  topologies:
+    asks: Does it run?
+    arms: {ring: {topology: ring}, star: {topology: star}}
+    seeds: 1
+"""
+NOTHING = "Nothing to be done (all requested files are present and up to date)."
+
+
+def snakemake(root: Path, *arguments: str) -> str:
+    """What `snakemake` says about the tiny table in a copy of the repository."""
+    shims = root / "bin"  # `p2pl` and `python` as in the environment, but of the copy
+    environment = os.environ | {"PYTHONPATH": str(root), "PATH": f"{shims}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", "--configfile", "tiny.yaml", *arguments]
+    answer = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    logs = "".join(path.read_text(encoding="utf-8") for path in root.glob("results/tiny/logs/**/*.log"))
+    assert answer.returncode == 0, answer.stdout + answer.stderr + logs
+    return answer.stdout + answer.stderr
+
+
+def jobs(said: str) -> Counter[str]:
+    """How many jobs of each rule a dry run would execute."""
+    return Counter(re.findall(r"^(?:local)?rule (\w+):$", said, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository in which the tiny table has been run."""
+    root = tmp_path_factory.mktemp("repository")
+    for name in ("p2pl", "paper_figures", "config"):
+        shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "Snakefile", root)
+    (root / "tiny.yaml").write_text(TABLE, encoding="utf-8")
+    (root / "bin").mkdir()
+    for name, module in (("p2pl", "-m p2pl.cli"), ("python", "")):
+        shim = root / "bin" / name
+        shim.write_text(f'#!/bin/sh\nexec {sys.executable} {module} "$@"\n', encoding="utf-8")
+        shim.chmod(0o755)
+    snakemake(root, "--cores", "2")
+    return root
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished repository that a test may edit; times of files are kept."""
+    shutil.copytree(finished, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def files(root: Path) -> dict[str, bytes]:
+    results = root / "results" / "tiny"
+    kept = (path for path in results.rglob("*") if path.is_file() and "logs" not in path.parts)
+    return {str(path.relative_to(results)): path.read_bytes() for path in kept}
+
+
+def test_everything_is_there_and_then_nothing_is_to_be_done(finished: Path) -> None:
+    keys = [cell.key for cell in index(read_table(finished / "tiny.yaml"))["topologies"]]
+    figures = {f"figures/fig01_topologies.{suffix}" for suffix in ("pdf", "png", "rst")}
+    tables = {f"tables/topologies.{suffix}" for suffix in ("parquet", "json")}
+    assert set(files(finished)) == {"data/digits.json", *(f"runs/{key}.parquet" for key in keys)} | tables | figures
+    assert NOTHING in snakemake(finished, "--cores", "1")
+
+
+def test_bytes_do_not_depend_on_cores(copy: Path) -> None:
+    before = files(copy)
+    shutil.rmtree(copy / "results")
+    snakemake(copy, "--cores", "1")
+    assert files(copy) == before
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    code = path.read_text(encoding="utf-8")
+    assert old in code
+    path.write_text(code.replace(old, new, 1), encoding="utf-8")
+
+
+def test_comments_and_additions_rerun_nothing(copy: Path) -> None:
+    edit(copy / "p2pl" / "engine.py", "def unfold", "# A comment.\ndef unfold")
+    wheel = copy / "p2pl" / "topologies" / "wheel_of_mine.py"
+    wheel.write_text(
+        "import networkx as nx\n\nfrom p2pl.registry import topology\n\n\n"
+        "@topology\ndef wheel_of_mine(devices: int) -> nx.Graph:\n"
+        "    '''A hub joined to a cycle.'''\n    return nx.wheel_graph(devices)\n",
+        encoding="utf-8",
+    )
+    edit(copy / "tiny.yaml", "asks: Does it run?", "asks: Does it still run?")
+    said = snakemake(copy, "--dry-run")
+    assert NOTHING in said
+    assert not jobs(said)
+
+
+def test_logic_reruns_what_it_touches(copy: Path) -> None:
+    edit(copy / "p2pl" / "topologies" / "irregular.py", "def star(", "def star(  # hub\n")
+    assert NOTHING in snakemake(copy, "--dry-run")
+    edit(copy / "p2pl" / "topologies" / "irregular.py", "hub: Natural = 0", "hub: Natural = 1")
+    assert jobs(snakemake(copy, "--dry-run")) == {"simulate": 1, "collect": 1, "figure": 1, "all": 1}
+    edit(copy / "p2pl" / "engine.py", "def unfold", "LIMIT = 1\n\n\ndef unfold")
+    assert jobs(snakemake(copy, "--dry-run")) == {"simulate": 2, "collect": 1, "figure": 1, "all": 1}
+
+
+def test_a_figure_is_redrawn_when_it_changes_and_added_as_one_file(copy: Path) -> None:
+    figure = copy / "paper_figures" / "fig01_topologies.py"
+    shutil.copy(figure, figure.with_name("fig98_again.py"))
+    assert jobs(snakemake(copy, "--dry-run")) == {"figure": 1, "all": 1}
+    edit(figure, "style.page(5.0)", "style.page(5.5)")
+    assert jobs(snakemake(copy, "--dry-run")) == {"figure": 2, "all": 1}
+
+
+def test_labels_are_part_of_a_table(copy: Path) -> None:
+    edit(copy / "tiny.yaml", "ring: {", "cycle: {")
+    assert jobs(snakemake(copy, "--dry-run")) == {"collect": 1, "figure": 1, "all": 1}
+
+
+@pytest.mark.parametrize("name", ["config", "paper", "smoke"])
+def test_the_tables_of_all_scales_have_the_same_experiments(name: str) -> None:
+    table = read_table(REPOSITORY / "config" / f"{name}.yaml")
+    reference = read_table(REPOSITORY / "config" / "config.yaml")
+    assert list(index(table)) == list(reference["experiments"])
+    for block, entry in table["experiments"].items():
+        assert entry["asks"] == reference["experiments"][block]["asks"]
+        assert list(entry.get("arms") or {}) == list(reference["experiments"][block].get("arms") or {})
+        assert list(entry.get("grid") or {}) == list(reference["experiments"][block].get("grid") or {})
+
+
+def test_a_wrong_key_or_name_is_said_before_anything_runs(copy: Path) -> None:
+    for old, new, said in (
+        ("arms:", "arm:", "'arm' was unexpected"),
+        ("topology: star", "topology: stra", "did you mean 'star'"),
+    ):
+        table = (copy / "tiny.yaml").read_text(encoding="utf-8")
+        edit(copy / "tiny.yaml", old, new)
+        with pytest.raises(AssertionError, match=said):
+            snakemake(copy, "--dry-run")
+        (copy / "tiny.yaml").write_text(table, encoding="utf-8")
