@@ -11,13 +11,13 @@ CORES   ?= all
 PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
              $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 READY   := .venv/.ready
-RESULTS  = $(shell sed -n 's/^ *results: *//p' $(CONFIG))
+RESULTS  = $(shell sed -n '/^ *\#/d; s/.*results: *\([^ ,}]*\).*/\1/p' $(CONFIG) | head -n 1)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: figures smoke test check lock
 figures: $(READY)
-	snakemake --cores $(CORES) --configfile $(CONFIG) --report $(RESULTS)/report.html --report-after-run
+	snakemake --cores $(CORES) --configfile $(CONFIG) --report $(or $(RESULTS),results)/report.html --report-after-run
 
 smoke:
 	$(MAKE) figures CONFIG=config/smoke.yaml

@@ -6,6 +6,7 @@
 #
 # `params: code` holds a fingerprint of the code that a job executes, so that an edit of its logic re-runs the job.
 import json
+from pathlib import Path
 
 from snakemake.utils import min_version, validate
 
@@ -23,6 +24,13 @@ validate(config, "config/schema.yaml")
 
 BLOCKS = sweep.index(config)  # name of an experiment -> its cells
 CELLS = {cell.key: cell for cells in BLOCKS.values() for cell in cells}
+TABLES = {  # what its cells follow from, for `p2pl collect`; the prose is for readers
+    name: {
+        "defaults": config.get("defaults"),
+        "experiments": {name: {key: entry[key] for key in entry if key not in ("asks", "shows")}},
+    }
+    for name, entry in config["experiments"].items()
+}
 FIGURES = {figure: blocks for figure, blocks in needs().items() if set(blocks) <= set(BLOCKS)}
 
 
@@ -46,12 +54,12 @@ rule all:
 rule data:
     output:
         "<results>/data/{data}.json",
-    params:
-        code=lambda w: fingerprint.of_component(registry.dataset, w.data),
     log:
         "<results>/logs/data/{data}.log",
     conda:
         "config/environment.yaml"
+    params:
+        code=lambda w: fingerprint.of_component(registry.dataset, w.data),
     shell:
         "p2pl data {wildcards.data} > {output} 2> {log}"
 
@@ -61,15 +69,15 @@ rule simulate:
         lambda w: f"<results>/data/{CELLS[w.cell].experiment.dataset.name}.json",
     output:
         "<results>/runs/{cell}.parquet",
+    log:
+        "<results>/logs/runs/{cell}.log",
+    conda:
+        "config/environment.yaml"
+    threads: 1
     params:
         spec=lambda w: CELLS[w.cell].spec,
         seeds=lambda w: ",".join(map(str, CELLS[w.cell].seeds)),
         code=lambda w: fingerprint.of_experiment(CELLS[w.cell].experiment),
-    log:
-        "<results>/logs/runs/{cell}.log",
-    threads: 1
-    conda:
-        "config/environment.yaml"
     shell:
         "p2pl run {params.spec:q} --seeds {params.seeds} --out {output} > {log} 2>&1"
 
@@ -80,16 +88,16 @@ rule collect:
     output:
         table="<results>/tables/{block}.parquet",
         block="<results>/tables/{block}.json",
-    params:
-        block=lambda w: json.dumps(config | {"experiments": {w.block: config["experiments"][w.block]}}),
-        runs=lambda w, input: input[0].rpartition("/")[0],
-        code=fingerprint.of_files("p2pl/results.py"),
     log:
         "<results>/logs/tables/{block}.log",
     conda:
         "config/environment.yaml"
+    params:
+        block=lambda w: json.dumps(TABLES[w.block]),
+        runs=subpath(input[0], parent=True),
+        code=fingerprint.of_files("p2pl/results.py"),
     shell:
-        "printf '%s\n' {params.block:q} > {output.block} && "
+        "printf '%s\\n' {params.block:q} > {output.block} && "
         "p2pl collect {output.block} {wildcards.block} --runs {params.runs} --out {output.table} > {log} 2>&1"
 
 
@@ -105,11 +113,12 @@ rule figure:
             labels={"figure": "{figure}"},
         ),
         caption="<results>/figures/{figure}.rst",
-    params:
-        code=lambda w: fingerprint.of_figure(w.figure),
     log:
         "<results>/logs/figures/{figure}.log",
     conda:
         "config/environment.yaml"
+    params:
+        code=lambda w: fingerprint.of_figure(w.figure),
+        caption=lambda w, output: Path(output.caption),  # for the report, which reads it when all is done
     shell:
         "python -m paper_figures {wildcards.figure} {input} --out {output.pdf} > {log} 2>&1"

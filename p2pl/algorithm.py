@@ -11,8 +11,8 @@ An algorithm is a frozen dataclass whose fields are its options, registered with
     @algorithm(graph=False)                   does not speak over links: no failures, no initialization protocol
     @algorithm(pooled=True)                   one device that holds all the data
 
-State is a NamedTuple of tensors that no phase changes in place: together with the round's number it is all there is
-to a run, so that a run can be resumed from it.
+State is a NamedTuple of tensors (or None) that no phase changes in place: with the round's number and what is under way
+in the channel it is all there is to a run, so that a run can be resumed from it.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -45,9 +46,22 @@ class Channel:
         return self._transmission
 
     def begin_round(self, number: int) -> None:
-        """Sets the clock that failure models look at."""
+        """Tells failure models of the round."""
         if self._transmission is not None:
-            self._transmission.clock.round = number
+            self._transmission.moment.round = number
+
+    def memory(self) -> dict[str, Any]:
+        """All that the next exchanges depend on, and the totals, for a checkpoint."""
+        steps = [] if self._transmission is None else self._transmission.past
+        under_way = [list(tensors) for tensors in self._past]
+        return {"messages": self.messages, "bytes_sent": self.bytes_sent, "steps": steps, "under_way": under_way}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Bring a new channel to where `memory` was taken."""
+        self.messages, self.bytes_sent = memory["messages"], memory["bytes_sent"]
+        self._past = deque(tuple(tensors) for tensors in memory["under_way"])
+        if self._transmission is not None:
+            self._transmission.replay(memory["steps"])
 
     @cached_property
     def diameter(self) -> int:
@@ -62,8 +76,9 @@ class Channel:
 
     def mix(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Each (K, P) tensor x as W_t x, all carried by the same messages; inputs are left as they are."""
-        exchange = self.transmission.next(history=len(self._past))
-        self._count(exchange, sum(x[0].numel() * x.element_size() for x in tensors))
+        values, itemsize = sum(x.shape[1] for x in tensors), tensors[0].element_size()
+        exchange = self.transmission.next(history=len(self._past), packets=packets_of(values, itemsize))
+        self._count(exchange, values * itemsize)
         self._own = torch.as_tensor(exchange.weights.own).reshape(len(tensors[0]), -1)
         old = self._recall(exchange.delay, tensors)
         if exchange.weights.link.ndim == 1:
@@ -86,7 +101,7 @@ class Channel:
 
         owners: (K,) device numbers; score: (K,) floats by device number, ties to the lower number.
         """
-        exchange = self.transmission.next(history=len(self._owners))
+        exchange = self.transmission.next(history=len(self._owners), packets=-(-message_bytes // PACKET_BYTES))
         self._count(exchange, message_bytes)
         self._owners.append(owners)
         then = self._owners[-1 - exchange.delay] if exchange.delay < len(self._owners) else owners
@@ -99,13 +114,12 @@ class Channel:
         leaders: np.ndarray = order[best]
         return leaders
 
-    def server_mean(self, x: Tensor, weights: Tensor, participants: np.ndarray) -> Tensor:
+    def server_mean(self, x: Tensor, weights: Tensor, participants: Tensor) -> Tensor:
         """The (P,) mean of the participants' rows of x by weights (K,); each downloads one model and uploads one."""
         self.messages += 2 * len(participants)
         self.bytes_sent += 2 * len(participants) * x[0].numel() * x.element_size()
-        chosen = torch.as_tensor(participants, device=x.device)
-        share = weights[chosen] / weights[chosen].sum()
-        return share.to(x.dtype) @ x[chosen]
+        share = weights[participants] / weights[participants].sum()
+        return share.to(x.dtype) @ x[participants]
 
     def _count(self, exchange: Exchange, message_bytes: int) -> None:
         sent = int(exchange.sent.sum())

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from p2pl import data, registry
 from p2pl.algorithm import Algorithm, check_needs
 from p2pl.batched import batched
-from p2pl.channel import Channel, packets_of
+from p2pl.channel import Channel
 from p2pl.data import Dataset
 from p2pl.experiment import Experiment
 from p2pl.metrics import Meter, least_squares_optimum
@@ -36,7 +36,8 @@ class Snapshot:
 
     phase: `start` (round 0, after initialization), `learn` or `cooperate`. models: (K, P). measures: a row of results
     (see `p2pl.metrics`) with the cost so far; None in rounds that are not evaluated. status: `running`, and in the last
-    snapshot `finished` or `diverged at round r` (then its models are not finite, or too large to evaluate).
+    snapshot `finished` or `diverged at round r` (then its models are not finite, or too large to evaluate). state: the
+    algorithm's, a NamedTuple.
     """
 
     round: int
@@ -44,6 +45,7 @@ class Snapshot:
     models: Tensor
     measures: dict[str, Any] | None
     status: str
+    state: Any
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,14 @@ class Setting:
     draws: Tensor
 
 
+@dataclass(frozen=True)
+class Resumption:
+    """Where a run goes on: the algorithm's state at the end of a round. The channel must be where it was then, too."""
+
+    state: Any
+    round: int
+
+
 def simulate(experiment: Experiment, root: str | Path | None = None) -> Iterator[Snapshot]:
     """Run an experiment. Yields a Snapshot after initialization and after each phase of each round.
 
@@ -68,21 +78,24 @@ def simulate(experiment: Experiment, root: str | Path | None = None) -> Iterator
     yield from unfold(prepare(experiment, root))
 
 
-def unfold(setting: Setting) -> Iterator[Snapshot]:
-    """The rounds of a prepared experiment, see `simulate`."""
+def unfold(setting: Setting, resumed: Resumption | None = None) -> Iterator[Snapshot]:
+    """The rounds of a prepared experiment, see `simulate`; those after `resumed.round`, if that is given."""
     experiment, work, channel, algorithm = setting.experiment, setting.work, setting.channel, setting.algorithm
-    state = algorithm.start(first_parameters(setting), work)
-    snapshot = observe(setting, 0, "start", algorithm.models(state))
-    yield snapshot
-    for number in range(1, experiment.rounds + 1):
+    if resumed is None:
+        state, done = algorithm.start(first_parameters(setting), work), 0
+        yield (snapshot := observe(setting, 0, "start", state))
+        if snapshot.status != "running":
+            return
+    else:
+        state, done = resumed.state, resumed.round
+    for number in range(done + 1, experiment.rounds + 1):
         work.round = number
         channel.begin_round(number)
         for phase in algorithm.phases:
+            state = algorithm.learn(state, work) if phase == "learn" else algorithm.cooperate(state, channel)
+            yield (snapshot := observe(setting, number, phase, state))
             if snapshot.status != "running":
                 return
-            state = algorithm.learn(state, work) if phase == "learn" else algorithm.cooperate(state, channel)
-            snapshot = observe(setting, number, phase, algorithm.models(state))
-            yield snapshot
 
 
 def first_parameters(setting: Setting) -> Tensor:
@@ -97,19 +110,19 @@ def first_parameters(setting: Setting) -> Tensor:
     return start
 
 
-def observe(setting: Setting, number: int, phase: str, models: Tensor) -> Snapshot:
+def observe(setting: Setting, number: int, phase: str, state: Any) -> Snapshot:
     """A snapshot, measured if the round is due. Models that are not finite, or whose loss is not, have diverged."""
-    experiment, channel = setting.experiment, setting.channel
+    experiment, channel, models = setting.experiment, setting.channel, setting.algorithm.models(state)
     due = number % experiment.evaluation.every == 0 or number == experiment.rounds
     last = number == experiment.rounds and phase == (setting.algorithm.phases[-1] if number else "start")
     if not bool(torch.isfinite(models).all()):
-        return Snapshot(number, phase, models, None, f"diverged at round {number}")
+        return Snapshot(number, phase, models, None, f"diverged at round {number}", state)
     measures = setting.meter.measure(models) if due else None
     if measures is not None:
         if not all(np.isfinite(v) for v in measures.values() if isinstance(v, float)):
-            return Snapshot(number, phase, models, None, f"diverged at round {number}")
+            return Snapshot(number, phase, models, None, f"diverged at round {number}", state)
         measures |= {"messages": channel.messages, "bytes_sent": channel.bytes_sent}
-    return Snapshot(number, phase, models, measures, "finished" if last else "running")
+    return Snapshot(number, phase, models, measures, "finished" if last else "running", state)
 
 
 def prepare(experiment: Experiment, root: str | Path | None = None) -> Setting:
@@ -132,7 +145,7 @@ def prepare(experiment: Experiment, root: str | Path | None = None) -> Setting:
         data=known,
         algorithm=registry.algorithm.call(experiment.algorithm),
         work=work,
-        channel=make_channel(experiment, network, np.array([len(s) for s in shards]), draws),
+        channel=make_channel(experiment, network, np.array([len(s) for s in shards])),
         meter=make_meter(experiment, known, shards, module, work, dtype),
         draws=draws,
     )
@@ -168,13 +181,11 @@ def tensors(inputs: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> tupl
     return torch.from_numpy(np.ascontiguousarray(inputs)).to(dtype), wanted.to(dtype) if targets.ndim > 1 else wanted
 
 
-def make_channel(experiment: Experiment, network: Network, sizes: np.ndarray, draws: Tensor) -> Channel:
+def make_channel(experiment: Experiment, network: Network, sizes: np.ndarray) -> Channel:
     """The channel over the experiment's graph; for an algorithm without one, a channel that only counts."""
     if not experiment.uses_graph:
         return Channel(None)
-    packets = packets_of(draws.shape[1], draws.element_size())
-    rule, failures = experiment.mixing, experiment.failures
-    return Channel(Transmission(network, rule, sizes, failures, experiment.seed, packets))
+    return Channel(Transmission(network, experiment.mixing, sizes, experiment.failures, experiment.seed))
 
 
 def make_meter(

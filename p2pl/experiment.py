@@ -98,7 +98,11 @@ class Evaluation(Checked):
 
 @dataclass(frozen=True)
 class Experiment(Checked):
-    """One run. Raises SpecError for unknown names, wrong types, ranges and combinations, before anything is built."""
+    """One run. Raises SpecError for unknown names, wrong types, ranges and combinations, before anything is built.
+
+    checkpoint_every: after how many rounds the run is saved, so as to go on from there if it is killed. It is the one
+    field that changes nothing in the results, and so no part of `spec()` and `key`.
+    """
 
     dataset: Chosen = Chosen(registry.dataset, "mnist5k")
     devices: Count = 10
@@ -117,6 +121,7 @@ class Experiment(Checked):
     evaluation: Evaluation = Evaluation()
     rounds: Natural = 30
     seed: Natural = 0
+    checkpoint_every: Count | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -143,6 +148,8 @@ class Experiment(Checked):
         """The run as plain data: only what differs from the defaults, in the order of the keys."""
         short: dict[str, Any] = {}
         for item in dataclasses.fields(self):
+            if item.name == "checkpoint_every":
+                continue
             value = getattr(self, item.name)
             field = vars(Experiment).get(item.name)
             if isinstance(field, ChosenSeveral):
@@ -173,7 +180,7 @@ class Experiment(Checked):
 
     def replace(self, **changes: Any) -> Experiment:
         """The same run but for some keys; a dotted key (`training.lr`) is given as in `overlay`."""
-        return Experiment.of(overlay(self.spec(), changes))
+        return Experiment.of(overlay(self.spec() | {"checkpoint_every": self.checkpoint_every}, changes))
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Experiment:

@@ -11,6 +11,7 @@ import ast
 import difflib
 import math
 import numbers
+import operator
 import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
@@ -74,7 +75,7 @@ def canonical(annotation: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return value
     names = {node.id for node in ast.walk(ast.parse(annotation)) if isinstance(node, ast.Name)}
-    return float(value) if names & {"float", "Positive", "NonNegative", "Probability"} else int(str(value))
+    return float(value) if names & {"float", "Positive", "NonNegative", "Probability"} else operator.index(value)  # type: ignore[arg-type]
 
 
 def _mismatch(node: ast.expr, value: Any) -> str | None:

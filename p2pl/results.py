@@ -7,8 +7,6 @@ the name, source and checksum of the data. Nothing in a file depends on when or 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from p2pl.atomic import write_whole
 from p2pl.registry import SpecError
 from p2pl.sweep import Cell
 
@@ -60,28 +59,9 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def write(table: pa.Table, path: str | Path, facts: Mapping[str, Any]) -> None:
-    """Write a table and its facts (JSON-able) under a temporary name, flush it to disk, then rename it to `path`."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a table and its facts (JSON-able), whole or not at all."""
     table = table.replace_schema_metadata({KEY: json.dumps(facts, sort_keys=True).encode()})
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            pq.write_table(table, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    write_whole(path, lambda file: pq.write_table(table, file))
 
 
 def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:

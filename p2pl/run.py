@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from p2pl import results
-from p2pl.engine import Setting, prepare, unfold
+from p2pl.checkpoint import Keeper, resumption
+from p2pl.engine import Setting, Snapshot, prepare, unfold
 from p2pl.experiment import Experiment
 
 Report = Callable[[Experiment, int, dict[str, Any] | None], None]
@@ -27,24 +29,42 @@ class Run:
     data: dict[str, str]
 
 
-def execute(setting: Setting, report: Report = lambda *_: None) -> Run:
-    """Run a prepared experiment to its end. report(experiment, round, measures) is called after each round."""
-    experiment, rows, status = setting.experiment, [], "running"
-    key = experiment.key
-    began = time.perf_counter()
-    for snapshot in unfold(setting):
-        status = snapshot.status
-        if snapshot.measures is not None:
-            place = {"run": key, "seed": experiment.seed, "round": snapshot.round, "phase": snapshot.phase}
-            rows.append(place | snapshot.measures)
-        if snapshot.phase in ("start", setting.algorithm.phases[-1]):
-            report(experiment, snapshot.round, snapshot.measures)
+def execute(setting: Setting, report: Report = lambda *_: None, keeper: Keeper | None = None) -> Run:
+    """Run a prepared experiment to its end. report(experiment, round, measures) is called after each round.
+
+    With a keeper: from the run's checkpoint, if there is one, leaving checkpoints as it goes and at its end.
+    """
+    experiment, began = setting.experiment, time.perf_counter()
+    found = keeper.find(experiment) if keeper else None
+    rows: list[dict[str, Any]] = json.loads(found["rows"]) if found else []
+    status = found["status"] if found else "running"
+    if status == "running":
+        for snapshot in unfold(setting, resumption(found, setting) if found else None):
+            status = snapshot.status
+            if snapshot.measures is not None:
+                place = {
+                    "run": experiment.key,
+                    "seed": experiment.seed,
+                    "round": snapshot.round,
+                    "phase": snapshot.phase,
+                }
+                rows.append(place | snapshot.measures)
+            if snapshot.phase in ("start", setting.algorithm.phases[-1]) or status != "running":
+                report(experiment, snapshot.round, snapshot.measures)
+                if keeper and due(experiment, snapshot):
+                    keeper.keep(setting, snapshot, rows)
     if status != "finished":  # a round that has gone wrong in one phase is no measurement in the other
         rows = [row for row in rows if f"diverged at round {row['round']}" != status]
     rows = [row | {"status": status} for row in rows]
     data = {"name": setting.data.name, "source": setting.data.source, "checksum": setting.data.checksum}
     summary = summarize(experiment, rows, status) | {"seconds": round(time.perf_counter() - began, 3), "data": data}
     return Run(experiment, rows, summary, data)
+
+
+def due(experiment: Experiment, snapshot: Snapshot) -> bool:
+    """Whether to keep a checkpoint: at the end of every run, and of each `checkpoint_every` rounds."""
+    every = experiment.checkpoint_every
+    return snapshot.status != "running" or bool(every and snapshot.round and snapshot.round % every == 0)
 
 
 def summarize(experiment: Experiment, rows: Sequence[dict[str, Any]], status: str) -> dict[str, Any]:
@@ -69,15 +89,18 @@ def run_all(
 ) -> list[dict[str, Any]]:
     """Run experiments one after another and write all their rows to `out`. Returns the summaries.
 
-    All are prepared, and so checked, before the first trains. Raises SpecError if one cannot run.
+    All are prepared, and so checked, before the first trains. What is killed goes on when it is called again: finished
+    runs are not repeated, others go on from their last checkpoint. Raises SpecError if one cannot run.
     """
     for experiment in experiments:
         prepare(experiment, root)
-    runs = [execute(prepare(experiment, root), report) for experiment in experiments]
+    keeper = Keeper(Path(out))
+    runs = [execute(prepare(experiment, root), report, keeper) for experiment in experiments]
     facts = {
         "specs": {run.experiment.key: run.experiment.spec() for run in runs},
         "status": {run.experiment.key: run.summary["status"] for run in runs},
         "data": {run.data["name"]: run.data for run in runs},
     }
     results.write(results.table_of([row for run in runs for row in run.rows]), out, facts)
+    keeper.clear(experiments)
     return [run.summary for run in runs]

@@ -107,16 +107,19 @@ def links_of(graphs: Sequence[nx.Graph[int]]) -> np.ndarray:
 
 
 @dataclass
-class Clock:
-    """The round that is on; 0 during the initialization. The engine sets it, failure models may look at it."""
+class Moment:
+    """What failure models may know of the exchange that is on.
+
+    round: 0 during the initialization. packets: how many packets each of its messages is split into.
+    """
 
     round: int = 0
+    packets: int = 1
 
 
 class Transmission:
     """The sequence of exchanges of a run, one after another: graph, weights, failures.
 
-    packets: number of packets that one message is split into (for failure models that lose packets).
     Raises SpecError if the mixing rule does not fit the graph.
     """
 
@@ -127,13 +130,13 @@ class Transmission:
         sizes: np.ndarray,
         failures: Sequence[Component] = (),
         seed: int = 0,
-        packets: int = 1,
     ) -> None:
         self.network, self.rule, self.sizes = network, rule, np.asarray(sizes)
         self.stochastic: str = registry.mixing.entry(rule.name).traits["stochastic"]
-        self.step, self.clock = 0, Clock()
+        self.moment = Moment()
+        self.past: list[tuple[int, int]] = []  # round and packets of each exchange that has taken place
         self.links = self._all_links() if failures else None
-        given = {"links": self.links, "devices": len(sizes), "packets": packets, "clock": self.clock}
+        given = {"links": self.links, "devices": len(sizes), "moment": self.moment}
         self._fates: list[Iterator[Fate]] = [
             registry.failure.call(one, rng=stream(seed, "failures", number), **given)
             for number, one in enumerate(failures)
@@ -162,10 +165,14 @@ class Transmission:
             self._cache[phase] = Weights.of(matrix, links, self.stochastic), used
         return self._cache[phase]
 
-    def next(self, history: int = 0) -> Exchange:
-        """The next exchange. history: for how many steps messages have been under way (a delayed one must fit in)."""
-        weights, used = self._weights(self.step)
-        self.step += 1
+    def next(self, history: int = 0, packets: int = 1) -> Exchange:
+        """The next exchange, of messages of so many packets.
+
+        history: for how many steps messages have been under way (a delayed one must fit in).
+        """
+        weights, used = self._weights(len(self.past))
+        self.moment.packets = packets
+        self.past.append((self.moment.round, packets))
         heard, sent, delay = used[:, None], used, 0  # (E, 1), or (E, B) where packets are lost one by one
         for fates in self._fates:
             fate = next(fates)
@@ -179,3 +186,10 @@ class Transmission:
         if lost.shape[1] == 1:
             lost = lost[:, 0]
         return Exchange(weights.without(lost), used, sent, heard.all(axis=1), delay)
+
+    def replay(self, past: Sequence[tuple[int, int]]) -> None:
+        """Go on as if these exchanges (round, packets) had taken place: failure models have drawn for them."""
+        for self.moment.round, self.moment.packets in past:
+            for fates in self._fates:
+                next(fates)
+        self.past = list(past)

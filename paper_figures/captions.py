@@ -15,11 +15,12 @@ COLUMNS_OF_RESULTS = ("experiment", "arm")
 
 
 def caption(template: str, results: dict[str, pd.DataFrame]) -> str:
-    """The template with {devices}, {rounds} and {target} filled in, and the sentences that no caption may lack."""
+    """The template with {devices}, {rounds}, {target} and {seed} (the first) filled in; then what none may lack."""
     experiments = [Experiment.of(spec) for table in results.values() for spec in table.attrs["specs"].values()]
     facts = {
         "devices": among(e.devices for e in experiments),
         "rounds": among(e.rounds for e in experiments),
+        "seed": min(e.seed for e in experiments),
         "target": among(f"{100 * e.evaluation.target:g} %" for e in experiments),
     }
     seeds = among(len(cell["seeds"]) for table in results.values() for cell in table.attrs["cells"])

@@ -1,17 +1,22 @@
-"""**Peer-to-peer learning over several graphs, against a server, all data in one place, and no cooperation.**
-Test accuracy of the mean device (top) and of the worst device (bottom) at the end of each round, against rounds (left)
-and against all bytes sent so far, the server's and those of the synchronization before the first round included,
-divided by the number of devices (right; at the mean over seeds). Centralized and isolated training send nothing: on the
-right they stand as their final accuracy. The axes of accuracy are logarithmic in the error.
+"""**Peer-to-peer learning over several graphs, against a server, all data in one place, and no cooperation.** Top:
+the graphs (random ones as drawn for seed {seed}), with their diameter and the second-largest eigenvalue modulus
+(SLEM) of the mixing weights. Below: test accuracy of the mean device and of the worst device at the end of each
+round, against rounds (left) and against all bytes sent so far, the server's and those of the synchronization before
+the first round included, divided by the number of devices (right; at the mean over seeds). Centralized and isolated
+training send nothing: on the right they stand as their final accuracy. The axes of accuracy are logarithmic in the
+error.
 """
 
 from __future__ import annotations
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure, SubFigure
 
+from p2pl.drawing import layout
 from p2pl.experiment import Experiment
+from p2pl.graph import describe
 from p2pl.stats import last_phase
 from paper_figures import style
 from paper_figures.style import BLACK, GREY, Look
@@ -26,13 +31,43 @@ REFERENCES = {
 
 
 def draw(results: dict[str, pd.DataFrame]) -> Figure:
-    table = per_device(results["topologies"])
-    looks = style.looks(style.unique(table, "arm"), REFERENCES)
-    figure = style.page(5.0)
+    table = results["topologies"]
+    first = table.drop_duplicates("arm")
+    experiments = {
+        arm: Experiment.of(table.attrs["specs"][run]) for arm, run in zip(first["arm"], first["run"], strict=True)
+    }
+    looks = style.looks(list(experiments), REFERENCES)
+    figure = style.page(6.3)
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 3.6], squeeze=False)[:, 0]
+    graphs(top, {arm: one for arm, one in experiments.items() if one.uses_graph}, looks)
+    curves(bottom, last_phase(table), {arm: one.devices for arm, one in experiments.items()}, looks)
+    return figure
+
+
+def graphs(figure: SubFigure, experiments: dict[str, Experiment], looks: dict[str, Look]) -> None:
+    """Each arm's graph in the arm's colour, with what makes it fast or slow."""
+    axes = figure.subplots(1, len(experiments), squeeze=False)[0]
+    for ax, (arm, one) in zip(axes, experiments.items(), strict=True):
+        facts = describe(one.topology, one.devices, one.mixing, one.seed)
+        places = layout(facts.network.at(0))
+        lines = [places[list(edge)] for edge in facts.edges]
+        crowd = len(lines) / one.devices
+        ax.add_collection(LineCollection(lines, colors="0.5", linewidths=0.6, alpha=min(0.9, 4 / crowd), zorder=1))
+        ax.scatter(*places.T, s=9, color=looks[arm].color, zorder=2)
+        ax.set_title(arm, color=looks[arm].color, loc="center")
+        said = f"diameter {facts.diameter}, SLEM {facts.slem:.2f}"
+        ax.annotate(said, (0.5, -0.04), xycoords="axes fraction", ha="center", va="top")
+        ax.set_aspect("equal")
+        ax.set_axis_off()
+
+
+def curves(figure: SubFigure, table: pd.DataFrame, devices: dict[str, int], looks: dict[str, Look]) -> None:
+    """Accuracy of the mean and of the worst device, against rounds and bytes."""
+    table = table.assign(megabytes=table["bytes_sent"] / table["arm"].map(devices) / 1e6)
+    sent = table[table["megabytes"] > 0]
     axes, letters = figure.subplots(2, 2, sharey="row", sharex="col"), iter("abcd")
     for row, (value, device) in zip(axes, (("accuracy_mean", "mean"), ("accuracy_min", "worst")), strict=True):
         style.curves(row[0], table, "arm", value, looks)
-        sent = table[table["megabytes"] > 0]
         style.curves(row[1], sent, "arm", value, looks, x="megabytes")
         for arm, look in looks.items():
             if arm not in set(sent["arm"]):
@@ -45,14 +80,6 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     axes[1, 1].set_xlabel("sent per device (MB)")
     axes[1, 1].set_xscale("log")
     style.legend(figure, looks)
-    return figure
-
-
-def per_device(table: pd.DataFrame) -> pd.DataFrame:
-    """The last phase of each round, with the megabytes that a device has sent on average."""
-    devices = {run: Experiment.of(spec).devices for run, spec in table.attrs["specs"].items()}
-    ends = last_phase(table)
-    return ends.assign(megabytes=ends["bytes_sent"] / ends["run"].map(devices) / 1e6)
 
 
 def level(ax: Axes, rows: pd.DataFrame, value: str, look: Look) -> None:

@@ -7,6 +7,8 @@ paired by seed, in percentage points.
 
 from __future__ import annotations
 
+from string import ascii_lowercase
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,7 +29,6 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     topologies = style.unique(table, "topology")
     figure = style.page(6.2)
     axes = figure.subplots(3, len(topologies), sharey="row", sharex=True, squeeze=False)
-    letters = iter("abcdefghijklmnopqrstuvwxyz")
     for topology, column in zip(topologies, axes.T, strict=True):
         rows = table[table["topology"] == topology]
         ends = last_phase(rows)
@@ -35,8 +36,9 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
         style.curves(column[1], ends, "initialization", "accuracy_mean", looks)
         differences(column[2], ends, looks)
         column[2].set_xlabel("round")
-        for ax, shown in zip(column, PANELS, strict=True):
-            style.panel(ax, next(letters), f"{style.words(topology)}: {shown}")
+    titles = [f"{style.words(topology)}: {shown}" for shown in PANELS for topology in topologies]
+    for ax, letter, title in zip(axes.flat, ascii_lowercase, titles, strict=False):
+        style.panel(ax, letter, title)
     style.accuracy_axis(axes[:2].flat)
     for ax, label in zip(axes[:, 0], ("test accuracy (%)", "test accuracy (%)", "difference (points)"), strict=True):
         ax.set_ylabel(label)

@@ -1,7 +1,7 @@
 """**What link failures cost.** Left and middle: test accuracy of the mean device at the end of each round, when every
 link is down with the given probability, independently in each round. Right: rounds until it reaches {target}; small
-marks are single seeds, lines their medians, and open triangles at the top are seeds that did not get there within
-{rounds} rounds. The axes of accuracy are logarithmic in the error.
+marks are single seeds (some coincide), lines their medians, and open triangles at the top count the seeds that did not
+get there within {rounds} rounds. The axes of accuracy are logarithmic in the error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     topologies = style.looks(style.unique(ends, "topology"))
     rates = style.ordered_looks(style.unique(ends, "rate"))
     figure = style.page(2.9)
-    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=[len(topologies), 1]))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[len(topologies), 1])[0]
     panels = left.subplots(1, len(topologies), sharey=True, squeeze=False)[0]
     letters = iter("abcdefgh")
     for ax, topology in zip(panels, topologies, strict=True):
@@ -50,17 +50,25 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
 def cost(ax: Axes, ends: pd.DataFrame, target: float, looks: dict[str, Look]) -> None:
     """Rounds to the target against the failure rate: single seeds, medians, and what never got there."""
     reached = first_reached(ends, ["topology", "rate"], "accuracy_mean", target)
-    ceiling = 1.08 * float(reached["last"].max())
-    for shift, (topology, look) in zip(np.linspace(-0.012, 0.012, len(looks)), looks.items(), strict=True):
+    ceiling = float(reached["last"].max())
+    for row, (topology, look) in enumerate(looks.items(), start=1):
         rows = reached[reached["topology"] == topology]
+        rates = rows["rate"] + 0.024 * (row - (len(looks) + 1) / 2)  # side by side
         rounds = rows["reached"].astype(float)
-        found, never = rounds.notna(), rounds.isna()
         mark: dict[str, Any] = {"color": look.color, "linestyle": "none"}
-        ax.plot(rows["rate"][found] + shift, rounds[found], marker=look.marker, markersize=2.5, alpha=0.6, **mark)
-        ax.plot(rows["rate"][never] + shift, rounds[never].fillna(ceiling), marker="^", markerfacecolor="none", **mark)
+        ax.plot(rates[rounds.notna()], rounds.dropna(), marker=look.marker, markersize=2.5, alpha=0.6, **mark)
         # A seed that never got there is later than all others; where it is the median, there is none.
-        middle = rounds.fillna(np.inf).groupby(rows["rate"]).median()
+        middle = rounds.fillna(np.inf).groupby(rates).median()
         middle = middle[np.isfinite(middle)]
-        ax.plot(middle.index + shift, middle, color=look.color, linestyle=look.linestyle)
-    ax.set_ylim(0, 1.05 * ceiling)
+        ax.plot(middle.index, middle, color=look.color, linestyle=look.linestyle)
+        height = ceiling * (1 + 0.09 * row)
+        for rate, missing in rounds.isna().groupby(rates):
+            if missing.any():
+                ax.plot(rate, height, marker="^", markerfacecolor="none", **mark)
+                said = f"{missing.sum()} of {len(missing)} "
+                ax.annotate(
+                    said, (rate, height), (-3, 0), textcoords="offset points", ha="right", va="center", color=look.color
+                )
+    ax.set_yticks([tick for tick in ax.get_yticks() if tick <= ceiling])
+    ax.set_ylim(0, ceiling * (1.09 + 0.09 * len(looks)))
     ax.set_xlabel("probability that a link is down")

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from p2pl.stats import band
 
@@ -90,7 +91,8 @@ def unique(table: pd.DataFrame, column: str) -> list[Any]:
 def draw_band(ax: Axes, points: pd.DataFrame, look: Look, x: str = "round", scale: float = 100) -> None:
     """One curve of `p2pl.stats.band`: mean and interval, times scale (fractions become per cent)."""
     step = max(1, len(points) // 6)
-    ax.plot(points[x], scale * points["mean"], **look._asdict(), markevery=step, markeredgecolor="white")
+    first = MARKERS.find(look.marker) % step  # curves that coincide still show their markers side by side
+    ax.plot(points[x], scale * points["mean"], **look._asdict(), markevery=(first, step), markeredgecolor="white")
     known = points.dropna(subset=["low"])
     ax.fill_between(known[x], scale * known["low"], scale * known["high"], color=look.color, alpha=0.18, linewidth=0)
 
@@ -101,7 +103,9 @@ def curves(ax: Axes, table: pd.DataFrame, by: str, value: str, styles: Mapping[A
     Where x is not the round, a point stands at the mean of x over the seeds at its round.
     """
     points = band(table, [by], value)
-    if x != "round":
+    if x == "round":
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    else:
         points = points.merge(table.groupby([by, "round"], dropna=False)[x].mean().reset_index())
     for name, look in styles.items():
         draw_band(ax, points[points[by] == name], look, x)

@@ -175,3 +175,16 @@ def test_intermittent_cooperation_is_by_rounds_whatever_the_consensus_steps():
     sent = [s.measures["messages"] for s in seen if s.phase != "learn"]
     assert np.diff(sent).tolist() == [0, 24, 0, 24, 0]
     assert sent[0] == 3 * 12
+
+
+def test_a_mixed_velocity_loses_packets_of_its_own():
+    """A message of parameters and velocities has twice the packets; every part of both is mixed."""
+    spec = SMALL | {
+        "algorithm": {"name": "p2pl", "mix_velocity": True},
+        "failures": {"name": "lost_packets", "rate": 0.0},
+    }
+    plain = models(spec | {"failures": None})
+    assert all(torch.equal(a, b) for a, b in zip(models(spec), plain, strict=True))
+    lossy = models(spec | {"failures": {"name": "lost_packets", "rate": 0.4}})
+    assert torch.isfinite(lossy[-1]).all()
+    assert (lossy[-1] - plain[-1]).abs().max() < 1

@@ -74,7 +74,7 @@ def test_figures_are_found_with_what_they_need() -> None:
     assert FIGURES
     assert all(set(blocks) <= set(TABLE["experiments"]) for blocks in FIGURES.values())
     for name, blocks in FIGURES.items():
-        assert importlib.import_module(f"paper_figures.{name}").NEEDS == blocks
+        assert blocks == importlib.import_module(f"paper_figures.{name}").NEEDS
 
 
 def test_no_figure_draws_what_was_not_measured(drawn: tuple[str, Figure, str]) -> None:

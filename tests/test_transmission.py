@@ -31,10 +31,10 @@ def rules():
     return [(rule, "one_peer_exponential" if rule == "prescribed" else "star") for rule in mixing.entries]
 
 
-def transmission(graph, rule, *failures, seed=0, packets=3, devices=8):
+def transmission(graph, rule, *failures, seed=0, devices=8):
     chosen = [failure.resolve(one) for one in failures]
     sizes = np.resize(SIZES, devices)
-    return Transmission(Network(graph, devices, seed), mixing.resolve(rule), sizes, chosen, seed, packets)
+    return Transmission(Network(graph, devices, seed), mixing.resolve(rule), sizes, chosen, seed)
 
 
 def harsh(name):
@@ -54,10 +54,10 @@ def matrices(exchange):
 def test_every_row_of_every_matrix_sums_to_one(name, rule, graph):
     """... or, of a column-stochastic rule, every column; and no weight goes to what was not heard."""
     air = transmission(graph, rule, harsh(name))
-    air.clock.round = 1
+    air.moment.round = 1
     axis = 0 if air.stochastic == "column" else 1
     for history in range(12):
-        exchange = air.next(history)
+        exchange = air.next(history, packets=3)
         for matrix in matrices(exchange):
             np.testing.assert_allclose(matrix.sum(axis=axis), 1, rtol=0, atol=1e-14)
         whole = sum(np.abs(matrix) for matrix in matrices(exchange))
@@ -85,7 +85,7 @@ def test_identical_models_stay_identical(name, rule):
 def test_each_failure_model_bites(name):
     """Each model at its harsh options (or defaults) changes something within 10 steps: no law here holds vacuously."""
     fair, foul = transmission("complete", "p2pl"), transmission("complete", "p2pl", harsh(name))
-    foul.clock.round = 1
+    foul.moment.round = 1
     pairs = [(fair.next(9), foul.next(9)) for _ in range(10)]
     assert any(bad.delay or not np.array_equal(good.heard, bad.heard) for good, bad in pairs)
 
@@ -151,7 +151,7 @@ def test_links_of_a_varying_graph_keep_their_history(graph):
 
 def frequency(name, steps=4000, **options):
     """(steps, links) of whether messages were heard, on a ring of 8."""
-    air = transmission("ring", "uniform", {"name": name, **options}, packets=1)
+    air = transmission("ring", "uniform", {"name": name, **options})
     return np.array([air.next().heard for _ in range(steps)]), air.links
 
 
@@ -222,14 +222,14 @@ def test_several_failures_act_together():
     assert fewest.sum() < fewer.sum()
     both = transmission("complete", "p2pl", drops, harsh("lost_packets"), harsh("delay"))
     for history in range(5):
-        for matrix in matrices(both.next(history)):
+        for matrix in matrices(both.next(history, packets=3)):
             np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=0, atol=1e-14)
 
 
 def test_packets_are_reweighted_part_by_part():
     """Each part of a model is mixed with the matrix of its own packet."""
     air = transmission("complete", "p2pl", harsh("lost_packets"))
-    twin = transmission("complete", "p2pl", harsh("lost_packets")).next()
+    twin = transmission("complete", "p2pl", harsh("lost_packets")).next(packets=3)
     x = torch.randn(8, 500, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     (mixed,) = Channel(air).mix(x)
     width = 1448 // 8

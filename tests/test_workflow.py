@@ -79,7 +79,9 @@ def test_everything_is_there_and_then_nothing_is_to_be_done(finished: Path) -> N
     figures = {f"figures/fig01_topologies.{suffix}" for suffix in ("pdf", "png", "rst")}
     tables = {f"tables/topologies.{suffix}" for suffix in ("parquet", "json")}
     assert set(files(finished)) == {"data/digits.json", *(f"runs/{key}.parquet" for key in keys)} | tables | figures
-    assert NOTHING in snakemake(finished, "--cores", "1")
+    said = snakemake(finished, "--cores", "1", "--report", "report.html", "--report-after-run")
+    assert NOTHING in said
+    assert "Student-t intervals" in (finished / "report.html").read_text(encoding="utf-8")
 
 
 def test_bytes_do_not_depend_on_cores(copy: Path) -> None:
@@ -123,7 +125,7 @@ def test_a_figure_is_redrawn_when_it_changes_and_added_as_one_file(copy: Path) -
     figure = copy / "paper_figures" / "fig01_topologies.py"
     shutil.copy(figure, figure.with_name("fig98_again.py"))
     assert jobs(snakemake(copy, "--dry-run")) == {"figure": 1, "all": 1}
-    edit(figure, "style.page(5.0)", "style.page(5.5)")
+    edit(figure, "def draw(", "LIMIT = 1\n\n\ndef draw(")
     assert jobs(snakemake(copy, "--dry-run")) == {"figure": 2, "all": 1}
 
 

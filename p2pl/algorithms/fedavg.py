@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from p2pl.algorithm import Work
@@ -23,11 +24,11 @@ from p2pl.registry import Probability, SpecError, algorithm
 
 
 class State(NamedTuple):
-    """x, velocity: (K, P). chosen: numbers of the devices of this round. sizes: (K,) samples a device."""
+    """x, velocity: (K, P). chosen: (C K,) numbers of the devices of this round. sizes: (K,) samples a device."""
 
     x: Tensor
     velocity: Tensor
-    chosen: np.ndarray
+    chosen: Tensor
     sizes: Tensor
 
 
@@ -45,14 +46,14 @@ class FedAvg:
             raise SpecError("algorithm 'fedavg', option 'participation': must be above 0")
 
     def start(self, x0: Tensor, work: Work) -> State:
-        return State(x0[:1].repeat(len(x0), 1), x0.new_zeros(x0.shape), np.arange(len(x0)), work.sizes)
+        return State(x0[:1].repeat(len(x0), 1), x0.new_zeros(x0.shape), torch.arange(len(x0)), work.sizes)
 
     def learn(self, state: State, work: Work) -> State:
         devices = len(state.x)
         count = max(1, round(self.participation * devices))
         chosen = np.sort(work.stream("participation").choice(devices, count, replace=False))
         x, velocity = work.train(state.x, state.velocity, devices=chosen)
-        return State(x, velocity, chosen, state.sizes)
+        return State(x, velocity, torch.from_numpy(chosen), state.sizes)
 
     def cooperate(self, state: State, channel: Channel) -> State:
         server = channel.server_mean(state.x, state.sizes, state.chosen)

@@ -6,7 +6,7 @@
             yield Fate(heard=rng.random(len(links)) >= rate)
 
 `links` is the (E, 2) array of (receiver, sender); `rng` a stream of its own, shared by all runs with the same seed;
-`devices`, `packets` (how many packets a message has) and `clock` (whose `round` is 0 during the initialization) are
-given where the signature asks for them. A generator keeps its own history; `Fate` is in `p2pl.transmission`. Several
-models in one spec act together.
+`devices`, and `moment` (the `round` that is on, 0 during the initialization, and the `packets` of a message), are given
+where the signature asks for them. A generator keeps its own history; `Fate` is in `p2pl.transmission`. Several models
+in one spec act together.
 """

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from p2pl.registry import Positive, Probability, SpecError, failure
-from p2pl.transmission import Fate
+from p2pl.transmission import Fate, Moment
 
 
 def pairs_of(links: np.ndarray) -> tuple[np.ndarray, int]:
@@ -59,14 +59,16 @@ def bursts(
 
 
 @failure
-def lost_packets(links: np.ndarray, packets: int, rng: np.random.Generator, rate: Probability = 0.01) -> Iterator[Fate]:
+def lost_packets(
+    links: np.ndarray, moment: Moment, rng: np.random.Generator, rate: Probability = 0.01
+) -> Iterator[Fate]:
     """Each packet of each message is lost with probability `rate`: what arrives of a message is used, part by part.
 
     A packet carries 1,448 bytes (an Ethernet frame less its headers). Re-weighting is by packet: for each part of the
     model, over those whose packet with that part was heard.
     """
     while True:
-        yield Fate(heard=rng.random((len(links), packets)) >= rate)
+        yield Fate(heard=rng.random((len(links), moment.packets)) >= rate)
 
 
 @failure

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from p2pl.registry import Count, Natural, failure
-from p2pl.transmission import Clock, Fate
+from p2pl.transmission import Fate, Moment
 
 
 @failure
@@ -21,7 +21,7 @@ def delay(steps: Natural = 1) -> Iterator[Fate]:
 
 
 @failure
-def intermittent(links: np.ndarray, clock: Clock, every: Count = 2) -> Iterator[Fate]:
+def intermittent(links: np.ndarray, moment: Moment, every: Count = 2) -> Iterator[Fate]:
     """Devices cooperate in rounds `every`, 2 `every`, ... only, and at the start; else nothing is sent or paid."""
     while True:
-        yield Fate(sent=np.full(len(links), clock.round % every == 0))
+        yield Fate(sent=np.full(len(links), moment.round % every == 0))
