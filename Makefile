@@ -8,7 +8,8 @@
 
 CONFIG  ?= config/config.yaml
 CORES   ?= all
-PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+# Python 3.14 is asked for late: it needs a C compiler, for `immutables`, which Snakemake needs.
+PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
              $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 READY   := .venv/.ready
 RESULTS  = $(shell sed -n '/^ *\#/d; s/.*results: *\([^ ,}]*\).*/\1/p' $(CONFIG) | head -n 1)

@@ -117,7 +117,8 @@ def accuracy_axis(axes: Iterable[Axes]) -> None:
     From 0 to a little above the highest mean; wide bands do not stretch it.
     """
     panels = list(axes)
-    best = max(float(np.max(line.get_ydata(), initial=0)) for ax in panels for line in ax.get_lines())
+    heights = [np.asarray(line.get_ydata(), dtype=np.float64) for ax in panels for line in ax.get_lines()]
+    best = max(float(height.max(initial=0)) for height in heights)
     top = 100 - max(0.8 * (100 - best), FINEST)
     for ax in panels:
         ax.set_yscale("function", functions=(_nines, _per_cent))

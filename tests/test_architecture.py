@@ -17,7 +17,9 @@ MODULES = {
 }
 
 # The engine and what it runs. Everything else must be usable without torch, whose import takes seconds.
-WITH_TORCH = {f"p2pl.{name}" for name in ("algorithm", "batched", "channel", "engine", "metrics", "run", "training")}
+WITH_TORCH = {
+    f"p2pl.{name}" for name in ("algorithm", "batched", "channel", "checkpoint", "engine", "metrics", "run", "training")
+}
 FOLDERS_WITH_TORCH = ("p2pl.algorithms.", "p2pl.initializations.", "p2pl.models.")
 SLOW = ("mlxtend", "sklearn", "torchvision")  # imported where they are needed, in functions
 LONGEST_FILE, LONGEST_FUNCTION = 250, 40
