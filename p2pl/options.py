@@ -14,6 +14,7 @@ import numbers
 import operator
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Annotated, Any
 
 # Kinds of numbers that options may be annotated with. To a type checker they are plain int and float.
@@ -62,7 +63,12 @@ def expected(annotation: str, value: Any) -> str | None:
 
     Understands the names of `_CHECKS`, `list[...]`, `Literal[...]`, `None` and unions of these.
     """
-    return _mismatch(ast.parse(annotation, mode="eval").body, value)
+    return _mismatch(_parsed(annotation), value)
+
+
+@cache
+def _parsed(annotation: str) -> ast.expr:
+    return ast.parse(annotation, mode="eval").body
 
 
 def canonical(annotation: str, value: Any) -> Any:
@@ -74,7 +80,7 @@ def canonical(annotation: str, value: Any) -> Any:
         return [canonical(annotation, item) for item in value]
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return value
-    names = {node.id for node in ast.walk(ast.parse(annotation)) if isinstance(node, ast.Name)}
+    names = {node.id for node in ast.walk(_parsed(annotation)) if isinstance(node, ast.Name)}
     return float(value) if names & {"float", "Positive", "NonNegative", "Probability"} else operator.index(value)  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -17,7 +17,9 @@ import pyarrow.parquet as pq
 
 from p2pl.atomic import write_whole
 from p2pl.registry import SpecError
-from p2pl.sweep import Cell
+
+if TYPE_CHECKING:
+    from p2pl.sweep import Cell
 
 NUMBER, NUMBERS, WHOLE, WORD = pa.float64(), pa.list_(pa.float64()), pa.int64(), pa.string()
 COLUMNS: dict[str, pa.DataType] = {

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import matplotlib.style
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
+import seaborn
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -63,7 +62,7 @@ def looks(names: Sequence[Any], given: Mapping[Any, Look] | None = None) -> dict
 
 def ordered_looks(values: Sequence[Any]) -> dict[Any, Look]:
     """Looks for values of a quantity, from dark to light in their order."""
-    shades = [to_hex(colormaps["viridis"](0.85 * i / max(1, len(values) - 1))) for i in range(len(values))]
+    shades = seaborn.color_palette("viridis", len(values)).as_hex()
     rest = zip(cycle(LINES), cycle(MARKERS), strict=False)
     return {value: Look(shade, *next(rest)) for value, shade in zip(values, shades, strict=True)}
 
