@@ -8,6 +8,7 @@ channel.server_mean(...)  the star to and from a server that FedAvg assumes
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -34,9 +35,8 @@ class Channel:
         self._transmission = transmission
         self.messages = 0
         self.bytes_sent = 0
-        self._own = torch.zeros(1, 1)
         self._past: deque[tuple[Tensor, ...]] = deque()
-        self._owners: deque[np.ndarray] = deque()
+        self._last: tuple[Weights, tuple[Tensor, ...]] | None = None
         self._operator: tuple[Weights, torch.dtype, Operator] | None = None
 
     @property
@@ -46,9 +46,11 @@ class Channel:
         return self._transmission
 
     def begin_round(self, number: int) -> None:
-        """Tells failure models of the round."""
+        """Tells failure models of the round; the first one ends the initialization."""
         if self._transmission is not None:
-            self._transmission.moment.round = number
+            if self._transmission.moment.round == 0:
+                self._past.clear()
+            self._transmission.begin(number)
 
     def memory(self) -> dict[str, Any]:
         """All that the next exchanges depend on, and the totals, for a checkpoint."""
@@ -77,40 +79,33 @@ class Channel:
     def mix(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Each (K, P) tensor x as W_t x, all carried by the same messages; inputs are left as they are."""
         values, itemsize = sum(x.shape[1] for x in tensors), tensors[0].element_size()
-        exchange = self.transmission.next(history=len(self._past), packets=packets_of(values, itemsize))
-        self._count(exchange, values * itemsize)
-        self._own = torch.as_tensor(exchange.weights.own).reshape(len(tensors[0]), -1)
-        old = self._recall(exchange.delay, tensors)
-        if exchange.weights.link.ndim == 1:
-            return tuple(self._apply(exchange.weights, x, then) for x, then in zip(tensors, old, strict=True))
-        return self._apply_packets(exchange.weights, tensors, old)
+        exchange, then = self._exchange(tensors, values * itemsize, packets_of(values, itemsize))
+        self._last = exchange.weights, then
+        return self._apply(exchange.weights, tensors, then)
 
-    def heard(self, x: Tensor, mixed: Tensor) -> Tensor:
-        """Of the last exchange, in which x became `mixed`: the weighted mean of what was heard of the *others*.
+    def heard(self, mixed: Tensor) -> Tensor:
+        """Of the last exchange, whose first result was `mixed`: the weighted mean of what was heard of the *others*.
 
-        (K, P); its weights are the rule's without the self weight, rescaled to 1. Who heard nobody: `mixed` itself.
+        (K, P); the weights are the rule's without the self weight, rescaled to 1. Who heard nobody: `mixed`.
         """
-        own = self._own.to(x)
-        if own.shape[1] > 1:
-            own = own.repeat_interleave(PACKET_BYTES // x.element_size(), dim=1)[:, : x.shape[1]]
-        alone = own >= 1 - 1e-6
-        return torch.where(alone, mixed, (mixed - own * x) / (1 - own).clamp_min(1e-6))
+        if self._last is None:
+            raise RuntimeError("nothing has been heard yet: mix first")
+        weights, then = self._last
+        return self._apply(weights.others(), (mixed,), then[:1])[0]
 
     def adopt(self, owners: np.ndarray, score: np.ndarray, message_bytes: int) -> np.ndarray:
         """One election round: owners[k] becomes, of itself and the owners heard, the one with the highest score.
 
         owners: (K,) device numbers; score: (K,) floats by device number, ties to the lower number.
         """
-        exchange = self.transmission.next(history=len(self._owners), packets=-(-message_bytes // PACKET_BYTES))
-        self._count(exchange, message_bytes)
-        self._owners.append(owners)
-        then = self._owners[-1 - exchange.delay] if exchange.delay < len(self._owners) else owners
+        packets = -(-message_bytes // PACKET_BYTES)
+        exchange, (then,) = self._exchange((torch.from_numpy(owners),), message_bytes, packets)
         order = np.lexsort((-np.arange(len(score)), score))  # ascending; ties go to the lower number
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
         best = rank[owners]
         receivers, senders = exchange.weights.receivers[exchange.heard], exchange.weights.senders[exchange.heard]
-        np.maximum.at(best, receivers, rank[then[senders]])
+        np.maximum.at(best, receivers, rank[then.numpy()[senders]])
         leaders: np.ndarray = order[best]
         return leaders
 
@@ -121,28 +116,28 @@ class Channel:
         share = weights[participants] / weights[participants].sum()
         return share.to(x.dtype) @ x[participants]
 
-    def _count(self, exchange: Exchange, message_bytes: int) -> None:
+    def _exchange(
+        self, tensors: tuple[Tensor, ...], message_bytes: int, packets: int
+    ) -> tuple[Exchange, tuple[Tensor, ...]]:
+        """Send `tensors`, (K, ...) each. The exchange, and the tensors that what arrives was taken from."""
+        exchange = self.transmission.next(packets)
         sent = int(exchange.sent.sum())
         self.messages += sent
         self.bytes_sent += sent * message_bytes
-
-    def _recall(self, delay: int, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """What the messages that arrive now hold: the tensors of `delay` mixing steps ago."""
-        if not delay:
-            return tensors
+        if not exchange.delay:
+            return exchange, tensors
         self._past.append(tuple(x.clone() for x in tensors))
-        if len(self._past) <= delay:
-            return tensors  # nothing has arrived yet: the weights of this exchange ignore it
-        return self._past.popleft()
+        return exchange, self._past.popleft() if len(self._past) > exchange.delay else tensors
 
-    def _apply(self, weights: Weights, x: Tensor, then: Tensor) -> Tensor:
-        if then is x:
-            return self._product(weights, x)
-        own = torch.as_tensor(weights.own, dtype=x.dtype, device=x.device)
-        others = Weights(
-            weights.receivers, weights.senders, np.zeros_like(weights.own), weights.link, weights.stochastic
-        )
-        return own[:, None] * x + self._product(others, then)
+    def _apply(self, weights: Weights, tensors: tuple[Tensor, ...], then: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """own * now + links * then, packet by packet where weights have a packet axis."""
+        if weights.link.ndim == 2:
+            return self._apply_packets(weights, tensors, then)
+        if then is tensors:
+            return tuple(self._product(weights, x) for x in tensors)
+        own = torch.as_tensor(weights.own, dtype=tensors[0].dtype, device=tensors[0].device)[:, None]
+        links = replace(weights, own=np.zeros_like(weights.own))
+        return tuple(own * x + self._product(links, old) for x, old in zip(tensors, then, strict=True))
 
     def _product(self, weights: Weights, x: Tensor) -> Tensor:
         """W x; the matrix is made anew only when the weights have changed."""
@@ -151,21 +146,19 @@ class Channel:
         return self._operator[2] @ x
 
     def _apply_packets(
-        self, weights: Weights, tensors: tuple[Tensor, ...], old: tuple[Tensor, ...]
+        self, weights: Weights, tensors: tuple[Tensor, ...], then: tuple[Tensor, ...]
     ) -> tuple[Tensor, ...]:
-        """Part by part: one matrix a packet, over the concatenation of the tensors as they lie in the message."""
-        now, then = torch.cat(tensors, dim=1), torch.cat(old, dim=1)
+        """One matrix a packet, over the concatenation of the tensors as they lie in the message."""
+        now = torch.cat(tensors, dim=1)
+        old = now if then is tensors else torch.cat(then, dim=1)
         result = torch.empty_like(now)
         width = PACKET_BYTES // now.element_size()
         for packet in range(weights.link.shape[1]):
             part = slice(packet * width, (packet + 1) * width)
-            whole = weights.matrix(packet)
-            if then is now or old is tensors:
-                result[:, part] = Operator(whole, now) @ now[:, part]
-            else:
-                own = torch.as_tensor(weights.own[:, packet], dtype=now.dtype, device=now.device)
-                off = sp.csr_array(whole - sp.diags_array(weights.own[:, packet]))
-                result[:, part] = own[:, None] * now[:, part] + Operator(off, now) @ then[:, part]
+            own = weights.own[:, packet]
+            links = sp.csr_array(weights.matrix(packet) - sp.diags_array(own))
+            held = torch.as_tensor(own, dtype=now.dtype, device=now.device)[:, None] * now[:, part]
+            result[:, part] = held + Operator(links, now) @ old[:, part]
         return tuple(torch.split(result, [x.shape[1] for x in tensors], dim=1))
 
 

@@ -2,16 +2,17 @@
 
 Random streams have no position to save (`p2pl.seeds`): a checkpoint is the algorithm's state, the rows measured so far,
 what the channel has counted and what is under way in it. Failure models with a history are played again from the start,
-which costs their draws alone. A checkpoint of other code or of another spec is not used.
+which costs their draws and weights alone. A checkpoint of other code or of another spec is not used.
 
 One file a run beside the results that it will become part of, written whole or not at all, removed once they are there.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-import pickle
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class Keeper:
         """Save a run after a whole round; of a finished one the rows alone."""
         running = snapshot.status == "running"
         content = {
-            "stamp": stamp(setting.experiment),
+            "stamp": stamp(setting),
             "round": snapshot.round,
             "status": snapshot.status,
             "rows": json.dumps(rows),
@@ -47,15 +48,23 @@ class Keeper:
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
-        write_whole(self.path(setting.experiment), lambda file: file.write(buffer.getvalue()))
-
-    def find(self, experiment: Experiment) -> dict[str, Any] | None:
-        """The checkpoint of a run, if there is one that can be read and was made by this code from this spec."""
+        whole = hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue()
         try:
-            content: dict[str, Any] = torch.load(self.path(experiment), weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+            write_whole(self.path(setting.experiment), lambda file: file.write(whole))
+        except OSError as problem:  # a run without a checkpoint is better than no run
+            warnings.warn(f"no checkpoint of {setting.experiment.key}: {problem}", RuntimeWarning, stacklevel=2)
+
+    def find(self, setting: Setting) -> dict[str, Any] | None:
+        """The checkpoint of a run, if there is one, undamaged, made by this code from this spec and these data."""
+        try:
+            whole = self.path(setting.experiment).read_bytes()
+        except OSError:
             return None
-        return content if content.get("stamp") == stamp(experiment) else None
+        digest, saved = whole[:32], whole[32:]
+        if hashlib.sha256(saved).digest() != digest:
+            return None
+        content: dict[str, Any] = torch.load(io.BytesIO(saved), weights_only=True)
+        return content if content["stamp"] == stamp(setting) else None
 
     def clear(self, experiments: Sequence[Experiment]) -> None:
         """Remove the checkpoints: their rows are in the results now."""
@@ -63,9 +72,10 @@ class Keeper:
             self.path(experiment).unlink(missing_ok=True)
 
 
-def stamp(experiment: Experiment) -> str:
-    """Says which spec, with which code, a checkpoint belongs to."""
-    return f"{experiment.key} {fingerprint.of_experiment(experiment)} torch {torch.__version__}"
+def stamp(setting: Setting) -> str:
+    """Says which spec, with which code on which data, a checkpoint belongs to."""
+    code = fingerprint.of_experiment(setting.experiment)
+    return f"{setting.experiment.key} {code} {setting.data.checksum} torch {torch.__version__}"
 
 
 def resumption(content: dict[str, Any], setting: Setting) -> Resumption:

@@ -6,19 +6,19 @@ import argparse
 import itertools
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from p2pl import registry
 from p2pl.experiment import Experiment
 from p2pl.registry import SpecError, did_you_mean
+from p2pl.yaml_files import parse_yaml
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code: 0, or 2 if the input was wrong."""
+    """Run one command. Returns the exit code: 0; 2 if the input was wrong; 1 if disk or memory gave out."""
     options = parser().parse_args(arguments)
     try:
         options.command(options)
@@ -26,10 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"p2pl: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("p2pl: interrupted, nothing written", file=sys.stderr)
+        print("p2pl: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `p2pl list | head`
         sys.stderr.close()
+    except (OSError, MemoryError) as problem:  # a full disk, say: not the user's input, and not a bug to trace
+        print(f"p2pl: {type(problem).__name__}: {problem}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -106,34 +109,28 @@ def experiments_of(spec: str, changes: Sequence[str], seeds: str | None) -> list
 
 
 def values_of(text: str, where: str) -> list[Any]:
-    """`a,b` as YAML values; commas inside brackets do not separate."""
-    try:
-        return list(yaml.safe_load(f"[{text}]"))
-    except yaml.YAMLError:
-        raise SpecError(f"{where}: '{text}' is not a list of YAML values") from None
+    """`a,b` as YAML values; commas inside brackets do not separate. SpecError if there are none, or one twice."""
+    values = list(parse_yaml(f"[{text}]", f"{where} {text}"))
+    if not values or any(values.count(value) > 1 for value in values):
+        raise SpecError(f"{where}: expected one value or several different ones, got '{text}'")
+    return values
 
 
 def mapping_of(text: str) -> Any:
     """A word as itself, `{...}` as the mapping it says."""
-    if not text.lstrip().startswith("{"):
-        return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as problem:
-        raise SpecError(f"not a mapping: {problem}") from None
+    return parse_yaml(text, "what is given") if text.lstrip().startswith("{") else text
 
 
 def check_writable(path: Path) -> None:
-    """Raises SpecError, before hours of work, if the results could not be written afterwards."""
+    """Raises SpecError, before hours of work, if a file could not be written there afterwards. Makes nothing."""
+    there = next(folder for folder in [path.parent, *path.absolute().parents] if folder.exists())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe = path.parent / f".{path.name}.probe"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=there):
+            pass
     except OSError as problem:
         raise SpecError(f"cannot write {path}: {problem.strerror}") from None
-    if path.is_dir():
-        raise SpecError(f"cannot write {path}: it is a folder")
+    if path.exists() and not path.is_file():
+        raise SpecError(f"cannot write {path}: it is not a file")
 
 
 def data_command(options: argparse.Namespace) -> None:
@@ -182,6 +179,8 @@ def described(entry: registry.Entry) -> dict[str, Any]:
 def graph_command(options: argparse.Namespace) -> None:
     from p2pl.graph import describe, text
 
+    if options.seed < 0:
+        raise SpecError(f"--seed: expected an integer of at least 0, got {options.seed}")
     facts = describe(mapping_of(options.name), options.devices, mapping_of(options.mixing), options.seed)
     picture = options.out
     if picture is None and not options.json:

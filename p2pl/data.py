@@ -147,6 +147,7 @@ def apportion(shares: ArrayLike, total: int) -> Integers:
     Ties go to the lower index. A small share may get 0. (Hamilton's method: no number is off by 1 or more.)
     """
     weights = np.asarray(shares, dtype=np.float64)
+    weights = weights / weights.max()  # no sum overflows
     quotas = weights / weights.sum() * total
     counts: Integers = np.floor(quotas).astype(np.int64)
     first = np.argsort(counts - quotas, kind="stable")[: total - int(counts.sum())]

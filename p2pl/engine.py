@@ -127,11 +127,13 @@ def observe(setting: Setting, number: int, phase: str, state: Any) -> Snapshot:
 
 def prepare(experiment: Experiment, root: str | Path | None = None) -> Setting:
     """Build all that a run needs. Raises SpecError if anything in the spec cannot be had."""
-    network = Network(experiment.topology, experiment.devices, experiment.seed)
-    check_needs(experiment, network)
     known = data.load(experiment.dataset, None if root is None else Path(root))
     if experiment.samples is not None:
         known = data.take(known, experiment.samples, stream(experiment.seed, "data"))
+    if len(known.x_train) < experiment.devices:
+        raise SpecError(f"{len(known.x_train)} training samples cannot be shared among {experiment.devices} devices")
+    network = Network(experiment.topology, experiment.devices, experiment.seed)
+    check_needs(experiment, network)
     pooled = registry.algorithm.entry(experiment.algorithm.name).traits.get("pooled", False)
     shards = [np.arange(len(known.x_train))] if pooled else shares(experiment, known)
     dtype = getattr(torch, experiment.dtype)
@@ -154,8 +156,6 @@ def prepare(experiment: Experiment, root: str | Path | None = None) -> Setting:
 def shares(experiment: Experiment, known: Dataset) -> list[np.ndarray]:
     """Row numbers of each device's training samples."""
     count = len(known.x_train)
-    if count < experiment.devices:
-        raise SpecError(f"{count} training samples cannot be shared among {experiment.devices} devices")
     first, second = (stream(experiment.seed, "partition", number) for number in (0, 1))
     sizes = registry.sizes.call(experiment.sizes, samples=count, devices=experiment.devices, rng=first)
     parts: list[np.ndarray] = registry.partition.call(
@@ -205,7 +205,7 @@ def make_meter(
     inputs, targets = tensors(known.x_test[chosen], known.y_test[chosen], dtype)
     own, optimum = None, None
     if known.regression:
-        if isinstance(module, MLP) and len(module.layers) == 1:
+        if isinstance(module, MLP) and module.scales == [(1, 1)]:
             bias = module.layers[0].bias is not None
             optimum = torch.from_numpy(least_squares_optimum(known.x_train, known.y_train, shards, bias))
     else:

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-
 from p2pl import registry
 from p2pl.fields import Chosen, ChosenSeveral, ComponentField
 from p2pl.options import canonical, expected
 from p2pl.registry import Component, Count, Natural, NonNegative, Positive, Probability, SpecError, did_you_mean
+from p2pl.yaml_files import read_yaml
 
 
 class Checked:
@@ -80,6 +79,8 @@ class Training(Checked):
         super().__post_init__()
         if self.epochs and self.steps:
             raise SpecError("training: give epochs or steps, not both")
+        if self.epochs == 1:  # said or not, it is the same run, and has the same key
+            object.__setattr__(self, "epochs", None)
         if self.nesterov and not self.momentum:
             raise SpecError("training: nesterov needs a momentum above 0")
 
@@ -130,6 +131,8 @@ class Experiment(Checked):
         self._refuse_combinations()
 
     def _refuse_combinations(self) -> None:
+        if self.seed >= 2**63:
+            raise SpecError(f"seed: expected an integer below 2^63, got {self.seed}")
         regression = registry.dataset.entry(self.dataset.name).traits.get("regression", False)
         if regression and self.loss != "mse":
             raise SpecError(f"dataset '{self.dataset.name}' has real-valued targets: set loss: mse")
@@ -185,12 +188,7 @@ class Experiment(Checked):
     @classmethod
     def from_yaml(cls, path: str | Path) -> Experiment:
         """Read from a spec file. Raises SpecError naming the file if it is missing or is not YAML."""
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as problem:
-            raise SpecError(f"cannot read the spec {path}: {problem.strerror or problem}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as problem:
-            raise SpecError(f"{path} is not YAML: {problem}") from None
+        content = read_yaml(path)
         return cls.of({} if content is None else content)
 
 
@@ -205,10 +203,14 @@ def overlay(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
         outer, _, inner = key.partition(".")
         if inner:
             held = result.get(outer)
-            if held is None and outer == "failures":
-                raise SpecError(f"'{key}': name the failure first, as in failures: {{name: links}}")
+            if outer == "failures":
+                held = held[0] if isinstance(held, list | tuple) and len(held) == 1 else held
+                if not isinstance(held, str | Mapping):
+                    raise SpecError(f"'{key}': name one failure first, as in failures: {{name: links}}")
             if held is None and isinstance(vars(Experiment).get(outer), Chosen):
                 held = getattr(Experiment, outer)
+            if not isinstance(held, str | Mapping | None):
+                raise SpecError(f"'{key}': '{outer}' has no inner keys")
             inside = {"name": held} if isinstance(held, str) else dict(held or {})
             result[outer] = overlay(inside, {inner: value})
         else:

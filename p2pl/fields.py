@@ -48,7 +48,7 @@ class Chosen(ComponentField):
 
 
 class ChosenSeveral(ComponentField):
-    """Set to a Choice, a list of them or None, read as a tuple of Components; of the class: None."""
+    """Set to a Choice, a list of them, None or `none`, read as a tuple of Components; of the class: None."""
 
     @overload
     def __get__(self, instance: None, owner: type) -> None: ...
@@ -60,5 +60,6 @@ class ChosenSeveral(ComponentField):
         return None if instance is None else instance.__dict__[self.slot]
 
     def __set__(self, instance: object, choices: Choice | Sequence[Choice] | None) -> None:
-        several: Any = choices if isinstance(choices, list | tuple) else [] if choices is None else [choices]
+        none = choices is None or choices == "none"
+        several: Any = choices if isinstance(choices, list | tuple) else [] if none else [choices]
         instance.__dict__[self.slot] = tuple(self.family.resolve(one) for one in several)

@@ -22,7 +22,7 @@ ACCURACIES = (
     "own_class_accuracy",
     "other_class_accuracy",
 )
-BLOCK_VALUES = 4_000_000  # outputs of the widest layer that one block of an evaluation may hold, about 16 MB
+BLOCK_VALUES = 4_000_000  # values a layer of 256 units has in one block of an evaluation: 16 MB of float32
 
 
 class Meter:
@@ -46,8 +46,8 @@ class Meter:
 
     def measure(self, x: Tensor) -> dict[str, Any]:
         """One row of results: scalars, and `*_devices` lists with one entry a device; None where undefined."""
-        average = x.mean(dim=0, keepdim=True)
-        losses, hits = self._evaluate(torch.cat([x, average]))
+        average = torch.mean(x, dim=0, keepdim=True, dtype=torch.float64)
+        losses, hits = self._evaluate(torch.cat([x, average.to(x.dtype)]))
         measures: dict[str, Any] = {
             "loss_mean": losses[:-1].mean().item(),
             "loss_max": losses[:-1].max().item(),
@@ -106,7 +106,8 @@ def mean_within(hits: Tensor, where: Tensor) -> float | None:
 
 def rms_distance(x: Tensor, point: Tensor) -> float:
     """sqrt(mean_k ||x_k - point||^2). About the average model: the consensus distance (Kong et al. 2021)."""
-    return (x - point).double().square().sum(dim=1).mean().sqrt().item()
+    squares = [(row.double() - point).square().sum() for row in x]  # row by row: no second K x P of doubles
+    return torch.stack(squares).mean().sqrt().item()
 
 
 def least_squares_optimum(inputs: np.ndarray, targets: np.ndarray, shards: list[np.ndarray], bias: bool) -> np.ndarray:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import difflib
-import math
 import numbers
 import operator
 import re
@@ -37,12 +36,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"{guess} Known: {', '.join(known) or 'none'}"
 
 
+LARGEST = 3e38
+
+
 def _is_integer(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a finite number, and one that float32 can hold: others would overflow in training."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) < LARGEST  # type: ignore[operator]
 
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {

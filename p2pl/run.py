@@ -11,7 +11,7 @@ from typing import Any
 
 from p2pl import results
 from p2pl.checkpoint import Keeper, resumption
-from p2pl.engine import Setting, Snapshot, prepare, unfold
+from p2pl.engine import Setting, Snapshot, first_parameters, prepare, unfold
 from p2pl.experiment import Experiment
 
 Report = Callable[[Experiment, int, dict[str, Any] | None], None]
@@ -35,7 +35,7 @@ def execute(setting: Setting, report: Report = lambda *_: None, keeper: Keeper |
     With a keeper: from the run's checkpoint, if there is one, leaving checkpoints as it goes and at its end.
     """
     experiment, began = setting.experiment, time.perf_counter()
-    found = keeper.find(experiment) if keeper else None
+    found = keeper.find(setting) if keeper else None
     rows: list[dict[str, Any]] = json.loads(found["rows"]) if found else []
     status = found["status"] if found else "running"
     if status == "running":
@@ -57,7 +57,8 @@ def execute(setting: Setting, report: Report = lambda *_: None, keeper: Keeper |
         rows = [row for row in rows if f"diverged at round {row['round']}" != status]
     rows = [row | {"status": status} for row in rows]
     data = {"name": setting.data.name, "source": setting.data.source, "checksum": setting.data.checksum}
-    summary = summarize(experiment, rows, status) | {"seconds": round(time.perf_counter() - began, 3), "data": data}
+    summary = summarize(experiment, rows, status) | {"spec": experiment.spec(), "data": data}
+    summary["seconds"] = round(time.perf_counter() - began, 3)
     return Run(experiment, rows, summary, data)
 
 
@@ -92,8 +93,9 @@ def run_all(
     All are prepared, and so checked, before the first trains. What is killed goes on when it is called again: finished
     runs are not repeated, others go on from their last checkpoint. Raises SpecError if one cannot run.
     """
-    for experiment in experiments:
-        prepare(experiment, root)
+    if len(experiments) > 1:
+        for experiment in experiments:
+            first_parameters(prepare(experiment, root))
     keeper = Keeper(Path(out))
     runs = [execute(prepare(experiment, root), report, keeper) for experiment in experiments]
     facts = {

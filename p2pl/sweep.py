@@ -18,19 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from p2pl.experiment import Experiment, overlay
 from p2pl.registry import SpecError
+from p2pl.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One experiment of a block with all its seeds, and where it stands in the block: its arm and grid values."""
+    """One experiment of a block with all its seeds, its arm, and the labels of its grid values."""
 
     block: str
     arm: str
-    values: dict[str, Any]
+    labels: dict[str, Any]
     experiment: Experiment
     seeds: tuple[int, ...]
 
@@ -48,7 +47,7 @@ class Cell:
     @property
     def columns(self) -> dict[str, Any]:
         """What `collect` writes beside each row: `experiment`, `arm`, and a label for each grid key."""
-        return {"experiment": self.block, "arm": self.arm, **{key: label(value) for key, value in self.values.items()}}
+        return {"experiment": self.block, "arm": self.arm, **self.labels}
 
 
 def label(value: Any) -> Any:
@@ -59,6 +58,13 @@ def label(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | tuple) else value
 
 
+def labels(values: list[Any]) -> list[Any]:
+    """Labels for the values of one grid key: all numbers, or all words (a column has one type)."""
+    found = [label(value) for value in values]
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in found)
+    return found if numbers else [one if isinstance(one, str) else json.dumps(one) for one in found]
+
+
 def seeds_of(seeds: int | list[int]) -> tuple[int, ...]:
     """`5` means seeds 0 to 4; a list means itself."""
     return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
@@ -66,9 +72,10 @@ def seeds_of(seeds: int | list[int]) -> tuple[int, ...]:
 
 def cells(table: Mapping[str, Any], block: str) -> list[Cell]:
     """The cells of one block. Raises SpecError that names the block, and the arm, where a spec is wrong."""
-    entry = table["experiments"][block]
+    entry = checked(table["experiments"][block], block)
     base = overlay(table.get("defaults") or {}, entry.get("base") or {})
     grid = entry.get("grid") or {}
+    shown = {key: labels(values) for key, values in grid.items()}
     found = []
     for arm, changes in (entry.get("arms") or {"": {}}).items():
         for combination in itertools.product(*grid.values()):
@@ -77,21 +84,32 @@ def cells(table: Mapping[str, Any], block: str) -> list[Cell]:
                 experiment = Experiment.of(overlay(overlay(base, changes or {}), values))
             except SpecError as problem:
                 raise SpecError(f"experiment '{block}'{f', arm {arm!r}' if arm else ''}: {problem}") from None
-            found.append(Cell(block, str(arm), values, experiment, seeds_of(entry.get("seeds", 5))))
+            told = {key: shown[key][grid[key].index(value)] for key, value in values.items()}
+            found.append(Cell(block, str(arm), told, experiment, seeds_of(entry.get("seeds", 5))))
     return found
+
+
+def checked(entry: Any, block: str) -> Mapping[str, Any]:
+    """A block as it is. Raises SpecError if it is not of the shape of the module's docstring."""
+    if not isinstance(entry, Mapping) or not all(
+        isinstance(entry.get(k) or {}, Mapping) for k in ("base", "arms", "grid")
+    ):
+        raise SpecError(f"experiment '{block}': a block is a mapping, and so are its base, arms and grid")
+    grid = entry.get("grid") or {}
+    if not all(isinstance(values, list) and values for values in grid.values()):
+        raise SpecError(f"experiment '{block}': each key of the grid has a list of values")
+    if "seed" in [*grid, *(entry.get("base") or {})]:
+        raise SpecError(f"experiment '{block}': say `seeds`, beside base and grid, and not `seed`")
+    return entry
 
 
 def read_table(path: str | Path) -> dict[str, Any]:
     """A table of experiments from its YAML file. Raises SpecError naming the file if it is missing or is not one."""
-    try:
-        table = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise SpecError(f"cannot read {path}: {problem.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise SpecError(f"{path} is not YAML: {problem}") from None
+    table = read_yaml(path)
     if not isinstance(table, dict) or not isinstance(table.get("experiments"), dict):
         raise SpecError(f"{path} is no table of experiments: it has no key 'experiments'")
-    return table
+    known: dict[str, Any] = table
+    return known
 
 
 def index(table: Mapping[str, Any]) -> dict[str, list[Cell]]:

@@ -14,6 +14,7 @@ A lost message changes the weights by the kind of the rule, declared as `@mixing
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -81,6 +82,13 @@ class Weights:
             np.add.at(own, keeper, np.where(lost, full, 0.0))
         return replace(self, own=own, link=link)
 
+    def others(self) -> Weights:
+        """The weights of what was heard alone, rescaled to 1; who heard nobody gives all weight to itself."""
+        total = np.zeros_like(self.own)
+        np.add.at(total, self.receivers, self.link)
+        alone = total == 0
+        return replace(self, own=alone.astype(np.float64), link=self.link / np.where(alone, 1, total)[self.receivers])
+
     def matrix(self, packet: int | None = None) -> sp.csr_array:
         """W_t as a (K, K) sparse array, float64; of one packet where weights have a packet axis."""
         own, link = (self.own, self.link) if packet is None else (self.own[:, packet], self.link[:, packet])
@@ -90,7 +98,11 @@ class Weights:
 
 
 class Exchange(NamedTuple):
-    """One mixing step. used: (E,) bool, links of this step's graph; heard: (E,) bool, whole messages that arrived."""
+    """One mixing step.
+
+    weights: for what arrives now. used, sent: (E,) bool, the links of this step's graph, and those of them that are
+    spoken over. heard: (E,) bool, links over which a whole message arrives, sent `delay` steps ago.
+    """
 
     weights: Weights
     used: np.ndarray
@@ -137,10 +149,15 @@ class Transmission:
         self.past: list[tuple[int, int]] = []  # round and packets of each exchange that has taken place
         self.links = self._all_links() if failures else None
         given = {"links": self.links, "devices": len(sizes), "moment": self.moment}
-        self._fates: list[Iterator[Fate]] = [
-            registry.failure.call(one, rng=stream(seed, "failures", number), **given)
-            for number, one in enumerate(failures)
-        ]
+
+        def models() -> list[Iterator[Fate]]:
+            streams = [stream(seed, "failures", number) for number in range(len(failures))]
+            return [registry.failure.call(one, rng=rng, **given) for one, rng in zip(failures, streams, strict=True)]
+
+        for fates in models():  # a generator refuses its options when it is first asked: that is to be now
+            next(fates)
+        self._fates = models()
+        self._under_way: deque[tuple[Weights, np.ndarray]] = deque()
         self._cache: dict[int, tuple[Weights, np.ndarray]] = {}
         for phase in range(network.period or 1):  # a rule refuses graphs that it does not fit, now and not in round 7
             self._weights(phase)
@@ -165,10 +182,16 @@ class Transmission:
             self._cache[phase] = Weights.of(matrix, links, self.stochastic), used
         return self._cache[phase]
 
-    def next(self, history: int = 0, packets: int = 1) -> Exchange:
+    def begin(self, number: int) -> None:
+        """Round `number` begins. What is under way when the initialization ends is dropped: its messages are others."""
+        if self.moment.round == 0 and number:
+            self._under_way.clear()
+        self.moment.round = number
+
+    def next(self, packets: int = 1) -> Exchange:
         """The next exchange, of messages of so many packets.
 
-        history: for how many steps messages have been under way (a delayed one must fit in).
+        With a delay of d steps, what arrives is what was sent d steps ago, over the graph and with the losses of then.
         """
         weights, used = self._weights(len(self.past))
         self.moment.packets = packets
@@ -180,16 +203,18 @@ class Transmission:
             if fate.sent is not None:
                 sent = sent & fate.sent
             if fate.heard is not None:
-                heard = heard & fate.heard.reshape(len(used), -1)
-        heard = heard & sent[:, None] & (delay <= history)
+                heard = heard & (fate.heard if fate.heard.ndim == 2 else fate.heard[:, None])
+        heard = heard & sent[:, None]
         lost = used[:, None] & ~heard
-        if lost.shape[1] == 1:
-            lost = lost[:, 0]
-        return Exchange(weights.without(lost), used, sent, heard.all(axis=1), delay)
+        arriving = weights.without(lost if lost.shape[1] > 1 else lost[:, 0]), heard.all(axis=1)
+        if delay:
+            self._under_way.append(arriving)
+            nothing = weights.without(used), np.zeros_like(used)
+            arriving = self._under_way.popleft() if len(self._under_way) > delay else nothing
+        return Exchange(arriving[0], used, sent, arriving[1], delay)
 
     def replay(self, past: Sequence[tuple[int, int]]) -> None:
-        """Go on as if these exchanges (round, packets) had taken place: failure models have drawn for them."""
-        for self.moment.round, self.moment.packets in past:
-            for fates in self._fates:
-                next(fates)
-        self.past = list(past)
+        """Go on as if these exchanges (round, packets) had taken place. To be called on a new Transmission."""
+        for number, packets in past:
+            self.begin(number)
+            self.next(packets)

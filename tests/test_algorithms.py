@@ -120,7 +120,7 @@ def test_affinity_without_learning_is_a_smaller_self_weight():
     }
     eta = 0.3
     setting = prepare(Experiment(**plain))
-    own, x = setting.channel.transmission.next().weights.own, setting.draws
+    x = setting.draws
     weights = torch.from_numpy(setting.channel.transmission.next().weights.matrix().toarray())
     own = weights.diagonal()[:, None]
     heard = (weights - torch.diag(weights.diagonal())) / (1 - own)
@@ -188,3 +188,20 @@ def test_a_mixed_velocity_loses_packets_of_its_own():
     lossy = models(spec | {"failures": {"name": "lost_packets", "rate": 0.4}})
     assert torch.isfinite(lossy[-1]).all()
     assert (lossy[-1] - plain[-1]).abs().max() < 1
+
+
+def test_what_is_under_way_at_the_end_of_the_initialization_is_dropped():
+    """Messages of the start hold parameters alone, those of the rounds velocities too: the two do not mix."""
+    delayed = {"algorithm": {"name": "p2pl", "mix_velocity": True}, "failures": "delay", "initialization": "averaged"}
+    start, learned, mixed, *_ = models(SMALL | delayed)
+    assert not torch.equal(start, learned)
+    assert torch.equal(learned, mixed)
+
+
+def test_the_distance_to_the_optimum_is_told_only_where_it_is_known():
+    linear = {"name": "mlp", "hidden": [], "bias": False, "parametrization": "ntk"}
+    spec = {"dataset": "least_squares", "loss": "mse", "rounds": 0}
+    (ntk,) = simulate(Experiment(**spec, model=linear))
+    (standard,) = simulate(Experiment(**spec, model="linear"))
+    assert ntk.measures["distance_to_optimum"] is None
+    assert standard.measures["distance_to_optimum"] > 0

@@ -6,31 +6,13 @@ import os
 import subprocess
 import sys
 
-import pyarrow.parquet as pq
 import pytest
+from commands import SPEC, p2pl
 
 from p2pl import results
-from p2pl.cli import experiments_of, main
+from p2pl.cli import experiments_of
 from p2pl.registry import FAMILIES, SpecError
-from p2pl.results import ResultsError, collect, load, read, table_of
-from p2pl.sweep import cells
-
-SPEC = {
-    "dataset": "digits",
-    "devices": 4,
-    "samples": 200,
-    "model": {"name": "mlp", "hidden": [16]},
-    "training": {"lr": 0.1},
-    "evaluation": {"target": 0.5},
-    "rounds": 6,
-}
-
-
-def p2pl(*arguments, capsys):
-    """(exit code, stdout, stderr) of the command in this process."""
-    code = main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
+from p2pl.results import load, read
 
 
 def test_run_prints_one_json_object_and_writes_the_rows(tmp_path, capsys):
@@ -89,6 +71,9 @@ def test_a_grid_on_the_command_line():
     found = experiments_of(json.dumps(SPEC), ["training.lr=0.1,0.2", "topology={name: star}"], "0,1")
     assert [(e.training.lr, e.topology.name, e.seed) for e in found][1] == (0.1, "star", 1)
     assert len(found) == 4
+    for seeds in ("", "0,0"):
+        with pytest.raises(SpecError, match="--seeds: expected one value or several different"):
+            experiments_of("{}", [], seeds)
     with pytest.raises(SpecError, match="expected KEY=VALUE"):
         experiments_of("{}", ["training.lr"], None)
 
@@ -121,7 +106,19 @@ def test_a_wrong_spec_ends_with_a_sentence_code_two_and_no_file(change, message,
     assert err.startswith("p2pl: ")
     assert message in err
     assert "Traceback" not in err
-    assert not out.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_is_refused_is_refused_before_any_other_trains(tmp_path, capsys):
+    """The second of two runs cannot be; its failure model or its start would only say so later."""
+    for change in (
+        "failures={name: bursts},{name: bursts, loss: .9, length: 2}",
+        "initialization=shared,centrality_gain",
+    ):
+        spec = json.dumps(SPEC | {"topology": "random_matching", "mixing": "uniform", "initialization": "shared"})
+        code, _, err = p2pl("run", spec, "--out", tmp_path / "r", "--set", change, capsys=capsys)
+        assert (code, "round" in err) == (2, False)
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_or_broken_spec_file_is_named(tmp_path, capsys):
@@ -193,51 +190,3 @@ def test_graph_measures_and_draws(tmp_path, capsys, monkeypatch):
 def test_data_tells_where_it_is_from(capsys):
     _, text, _ = p2pl("data", "digits", capsys=capsys)
     assert json.loads(text).keys() >= {"name", "source", "checksum"}
-
-
-def test_damaged_or_missing_results_are_named_not_averaged_over(tmp_path, capsys):
-    table = {
-        "experiments": {"e": {"base": SPEC | {"rounds": 1}, "arms": {"a": {}, "b": {"topology": "star"}}, "seeds": 2}}
-    }
-    found = cells(table, "e")
-    with pytest.raises(ResultsError, match=f"{found[0].key}.parquet"):
-        collect(found, tmp_path, tmp_path / "t.parquet")
-    for cell in found:
-        p2pl("run", cell.spec, "--seeds", "0,1", "--out", tmp_path / f"{cell.key}.parquet", capsys=capsys)
-    collect(found, tmp_path, tmp_path / "t.parquet")
-    frame = load(tmp_path / "t.parquet")
-    assert len(frame) == 2 * 2 * 3
-    assert set(frame.arm) == {"a", "b"}
-    path = tmp_path / f"{found[1].key}.parquet"
-    whole = path.read_bytes()
-    for damaged in (b"", whole[: len(whole) // 2], b"PAR1" + whole[4:-200]):
-        path.write_bytes(damaged)
-        with pytest.raises(ResultsError, match=path.name):
-            collect(found, tmp_path, tmp_path / "t.parquet")
-    p2pl("run", found[1].spec, "--seeds", "0", "--out", path, capsys=capsys)
-    with pytest.raises(ResultsError, match=r"seed \[1\]"):
-        collect(found, tmp_path, tmp_path / "t.parquet")
-    pq.write_table(read(tmp_path / "t.parquet")[0].replace_schema_metadata({}), path)
-    with pytest.raises(ResultsError, match="was not written by p2pl"):
-        read(path)
-
-
-def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
-    path = tmp_path / "r.parquet"
-    row = {"run": "x", "round": 0, "loss_mean": 1.0}
-    results.write(table_of([row]), path, {})
-    before = path.read_bytes()
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(results.pq, "write_table", full)
-    with pytest.raises(OSError, match="No space left"):
-        results.write(table_of([row, row]), path, {})
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_nan_is_not_a_measurement():
-    with pytest.raises(ValueError, match="loss_mean is not a number"):
-        table_of([{"round": 1, "loss_mean": math.nan}])

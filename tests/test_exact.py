@@ -93,9 +93,9 @@ def test_one_device_is_torch_sgd(options):
 
 
 def numpy_p2pl(spec, rounds):
-    """P2PL from its description, in NumPy: one hidden tanh layer, cross-entropy, heavy ball, ring or star of K devices.
+    """P2PL from its description, in NumPy: one hidden tanh layer, cross-entropy, heavy ball, a ring of K devices.
 
-    Shares with the program only the data set, and the names of the random streams. Returns (rounds, K, P).
+    Takes from the program the data, who holds which, the first draws and the orders of batches. Returns (rounds, K, P).
     """
     known, devices, seed, rate, mu, batch = load("digits"), spec["devices"], 0, 0.1, 0.5, 8
     x, y = known.x_train.reshape(-1, 64).astype(float), known.y_train
@@ -187,6 +187,7 @@ def test_an_election_needs_all_of_its_rounds():
     assert len(start.models.unique(dim=0)) == 1
     assert len(almost.models.unique(dim=0)) == 2
     assert start.measures["messages"] == 7 * 14
+    assert start.measures["consensus_distance"] == 0
 
 
 def test_models_mixed_for_ever_agree_on_the_stationary_average():

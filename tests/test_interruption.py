@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from p2pl import Experiment
+from p2pl import Experiment, checkpoint
 from p2pl.checkpoint import Keeper, resumption
 from p2pl.engine import prepare, unfold
 from p2pl.registry import algorithm, failure
@@ -49,7 +49,7 @@ def test_a_run_resumed_from_any_round_is_the_same_run(change, stop, tmp_path):
             keeper.keep(first, snapshot, [])
             break
     second = prepare(experiment)
-    rest = list(unfold(second, resumption(keeper.find(experiment), second)))
+    rest = list(unfold(second, resumption(keeper.find(second), second)))
     assert len(rest) == 2 * (6 - stop)
     for now, before in zip(rest, whole[-len(rest) :], strict=True):
         assert torch.equal(now.models, before.models)
@@ -64,13 +64,25 @@ def test_a_damaged_or_foreign_checkpoint_is_not_used(tmp_path):
         keeper.keep(setting, snapshot, [])
     path = keeper.path(experiment)
     whole = path.read_bytes()
-    assert keeper.find(experiment)["round"] == 1
-    for damage in (b"", whole[: len(whole) // 2], b"x" + whole):
-        path.write_bytes(damage)
-        assert keeper.find(experiment) is None
+    assert keeper.find(setting)["round"] == 1
+    flipped = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(0, len(whole), len(whole) // 50)]
+    for damaged in (b"", whole[: len(whole) // 2], b"x" + whole, os.urandom(5000), *flipped):
+        path.write_bytes(damaged)
+        assert keeper.find(setting) is None
     path.write_bytes(whole)
-    path.rename(keeper.path(experiment.replace(rounds=7)))
-    assert keeper.find(experiment.replace(rounds=7)) is None
+    longer = prepare(experiment.replace(rounds=7))
+    path.rename(keeper.path(longer.experiment))
+    assert keeper.find(longer) is None
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_a_warning(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_whole", full)
+    with pytest.warns(RuntimeWarning, match="No space left"):
+        run = execute(prepare(Experiment(**SPEC)), keeper=Keeper(tmp_path / "r"))
+    assert run.summary["status"] == "finished"
 
 
 def test_the_frequency_of_checkpoints_is_no_part_of_a_run(tmp_path):

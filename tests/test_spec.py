@@ -36,6 +36,9 @@ WRONG = [
     ({"training": {"nesterov": True, "momentum": 0}}, "nesterov needs a momentum"),
     ({"training": {"batch_size": "half"}}, "an integer of at least 1 or one of full"),
     ({"training": {"lr": "1e-3"}}, "in YAML write 1.0e-3"),
+    ({"seed": 2**64}, "below 2^63"),
+    ({"training": {"lr": 1e308}}, "training.lr: expected a number above 0"),
+    ({"training": {"lr": 10**400}}, "training.lr: expected a number above 0"),
     ({"training": 3}, "training: expected a mapping"),
     ({"evaluation": {"every": 0}}, "evaluation.every"),
     (
@@ -67,6 +70,8 @@ def test_equal_runs_have_equal_keys_however_they_are_written():
     assert short.spec() == {"topology": "star", "failures": ["links"]}
     others = [short.replace(seed=1), short.replace(**{"training.lr": 0.1}), short.replace(failures=None)]
     assert len({experiment.key for experiment in [short, *others]}) == 4
+    assert Experiment(training={"epochs": 1}).key == Experiment().key
+    assert Experiment(failures="none").key == Experiment().key
 
 
 @given(
@@ -93,8 +98,13 @@ def test_dotted_keys_reach_inside_and_keep_the_rest():
     )
     assert changed == {"topology": {"name": "small_world", "neighbours": 6, "rewire": 0.2}, "training": {"lr": 0.1}}
     assert overlay({}, {"topology.p": 0.3})["topology"] == {"name": "ring", "p": 0.3}
-    with pytest.raises(SpecError, match="name the failure first"):
-        overlay({}, {"failures.rate": 0.3})
+    for held in ({}, {"failures": ["links", "churn"]}):
+        with pytest.raises(SpecError, match="name one failure first"):
+            overlay(held, {"failures.rate": 0.3})
+    for held in ("links", ["links"], [{"name": "links", "rate": 0.5}]):
+        assert overlay({"failures": held}, {"failures.rate": 0.3})["failures"] == {"name": "links", "rate": 0.3}
+    with pytest.raises(SpecError, match="'devices' has no inner keys"):
+        overlay({"devices": 3}, {"devices.x": 1})
 
 
 def test_annotations_are_checked_as_written():
@@ -159,8 +169,21 @@ def test_a_wrong_cell_is_named_by_block_and_arm():
         cells(wrong, "e")
 
 
+@pytest.mark.parametrize("block", ["foo", {"grid": {"training.lr": 0.1}}, {"grid": {"seed": [0, 1]}}, {"base": [1]}])
+def test_a_block_of_another_shape_is_refused(block):
+    with pytest.raises(SpecError, match="experiment 'b': "):
+        cells({"experiments": {"b": block}}, "b")
+
+
+def test_labels_of_one_grid_key_are_of_one_type():
+    found = cells({"experiments": {"b": {"grid": {"training.batch_size": [10, "full"]}}}}, "b")
+    assert [cell.columns["training.batch_size"] for cell in found] == ["10", "full"]
+
+
 def test_a_table_that_is_none_is_refused(tmp_path):
-    for text, message in (("a: [", "not YAML"), ("a: 1", "no key 'experiments'")):
+    twice = "experiments: {}\nexperiments: {}"
+    odd = (("[" * 3000, "not YAML"), ("a: 2001-99-99", "not YAML"), (twice, "'experiments' is given twice"))
+    for text, message in (("a: [", "not YAML"), ("a: 1", "no key 'experiments'"), *odd):
         path = tmp_path / "t.yaml"
         path.write_text(text)
         with pytest.raises(SpecError, match=message):

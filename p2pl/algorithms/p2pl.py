@@ -58,10 +58,10 @@ class P2PL:
         x, velocity = state.x, state.velocity
         for _ in range(self.consensus_steps):
             mixed = channel.mix(x, velocity) if self.mix_velocity else (*channel.mix(x), velocity)
-            before, (x, velocity) = x, mixed
+            x, velocity = mixed
         if not (self.eta_d or self.eta_b):
             return State(x, velocity, None)
-        drift = channel.heard(before, x) - x
+        drift = channel.heard(x) - x
         return State(x + self.eta_b * drift, velocity, drift)
 
     def models(self, state: State) -> Tensor:

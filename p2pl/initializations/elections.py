@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from p2pl.channel import Channel
-from p2pl.registry import Positive, initialization
+from p2pl.registry import Probability, initialization
 
 
 def elect(draws: Tensor, channel: Channel, score: np.ndarray, fraction: float) -> Tensor:
@@ -31,7 +31,7 @@ def norms(draws: Tensor) -> np.ndarray:
 
 
 @initialization
-def max_norm(draws: Tensor, channel: Channel, fraction: Positive = 1.0) -> Tensor:
+def max_norm(draws: Tensor, channel: Channel, fraction: Probability = 1.0) -> Tensor:
     """Max norm synchronization: adopt the parameters of largest norm among oneself and those heard, diameter times.
 
     P2PL, arXiv 2310.18861 (from its summary; the norm of the whole model is our reading). `fraction` of the diameter's
@@ -41,12 +41,12 @@ def max_norm(draws: Tensor, channel: Channel, fraction: Positive = 1.0) -> Tenso
 
 
 @initialization
-def min_norm(draws: Tensor, channel: Channel, fraction: Positive = 1.0) -> Tensor:
+def min_norm(draws: Tensor, channel: Channel, fraction: Probability = 1.0) -> Tensor:
     """The same election by the *smallest* norm: the control for whether the largest one matters."""
     return elect(draws, channel, -norms(draws), fraction)
 
 
 @initialization
-def random_leader(draws: Tensor, channel: Channel, rng: np.random.Generator, fraction: Positive = 1.0) -> Tensor:
+def random_leader(draws: Tensor, channel: Channel, rng: np.random.Generator, fraction: Probability = 1.0) -> Tensor:
     """The same election by a random number: a common start that no norm has chosen."""
     return elect(draws, channel, rng.random(len(draws)), fraction)
