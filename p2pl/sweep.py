@@ -42,7 +42,8 @@ class Cell:
     @property
     def spec(self) -> str:
         """The experiment in one line, as `p2pl run` takes it."""
-        return json.dumps(self.experiment.spec())
+        every = self.experiment.checkpoint_every
+        return json.dumps(self.experiment.spec() | ({"checkpoint_every": every} if every else {}))
 
     @property
     def columns(self) -> dict[str, Any]:

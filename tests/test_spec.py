@@ -1,8 +1,10 @@
 """Specs: names, types, ranges and combinations are refused before anything runs; equal runs have equal keys."""
 
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,10 @@ from p2pl import Experiment, SpecError
 from p2pl.experiment import overlay
 from p2pl.options import expected
 from p2pl.registry import FAMILIES
-from p2pl.sweep import cells, label, read_table
+from p2pl.sweep import cells, index, label, read_table
+from p2pl.yaml_files import read_yaml
+
+CONFIG = Path(__file__).parent.parent / "config"
 
 WRONG = [
     ({"topologi": "ring"}, "no key 'topologi'; did you mean 'topology'"),
@@ -161,6 +166,14 @@ def test_a_block_becomes_its_cells():
     assert found[-1].experiment.training.lr == 0.2
     assert found[0].seeds == (0, 1, 2)
     assert label([1, 2]) == "[1, 2]"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_table_of_the_repository_is_valid(path):
+    """Its cells are experiments, and stand for themselves on a command line."""
+    if "experiments" in (content := read_yaml(path)) and "$schema" not in content:
+        for found in index(content).values():
+            assert all(Experiment.of(json.loads(cell.spec)) == cell.experiment for cell in found)
 
 
 def test_a_wrong_cell_is_named_by_block_and_arm():
