@@ -39,6 +39,7 @@ localrules:
     data,  # a download, if one is needed: the nodes of a cluster often have no network
     collect,
     figure,
+    claims,
 
 
 wildcard_constraints:
@@ -49,6 +50,7 @@ rule all:
     input:
         expand("<results>/tables/{block}.parquet", block=BLOCKS),
         expand("<results>/figures/{figure}.pdf", figure=FIGURES),
+        "<results>/claims.md",
 
 
 rule data:
@@ -122,3 +124,18 @@ rule figure:
         caption=lambda w, output: Path(output.caption),  # for the report, which reads it when all is done
     shell:
         "python -m paper_figures {wildcards.figure} {input} --out {output.pdf} > {log} 2>&1"
+
+
+rule claims:
+    input:
+        expand("<results>/tables/{block}.parquet", block=BLOCKS),
+    output:
+        report("<results>/claims.md", category="Claims"),
+    log:
+        "<results>/logs/claims.log",
+    conda:
+        "config/environment.yaml"
+    params:
+        code=fingerprint.of_files("paper_figures/claims.py"),
+    shell:
+        "python -m paper_figures.claims {input} --out {output} > {log} 2>&1"

@@ -26,11 +26,11 @@ PANELS = ("after learning", "after cooperation", "difference to a random leader"
 def draw(results: dict[str, pd.DataFrame]) -> Figure:
     table = results["synchronization"]
     looks = style.looks(style.unique(table, "initialization"))
-    topologies = style.unique(table, "topology")
+    topologies = style.unique(table, "arm")
     figure = style.page(6.2)
     axes = figure.subplots(3, len(topologies), sharey="row", sharex=True, squeeze=False)
     for topology, column in zip(topologies, axes.T, strict=True):
-        rows = table[table["topology"] == topology]
+        rows = table[table["arm"] == topology]
         ends = last_phase(rows)
         style.curves(column[0], rows[rows["phase"] == "learn"], "initialization", "accuracy_mean", looks)
         style.curves(column[1], ends, "initialization", "accuracy_mean", looks)

@@ -25,14 +25,14 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     table = results["failures"]
     (target,) = {Experiment.of(spec).evaluation.target for spec in table.attrs["specs"].values()}
     ends = last_phase(table).rename(columns={"failures.rate": "rate"})
-    topologies = style.looks(style.unique(ends, "topology"))
+    topologies = style.looks(style.unique(ends, "arm"))
     rates = style.ordered_looks(style.unique(ends, "rate"))
     figure = style.page(2.9)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[len(topologies), 1])[0]
     panels = left.subplots(1, len(topologies), sharey=True, squeeze=False)[0]
     letters = iter("abcdefgh")
     for ax, topology in zip(panels, topologies, strict=True):
-        style.curves(ax, ends[ends["topology"] == topology], "rate", "accuracy_mean", rates)
+        style.curves(ax, ends[ends["arm"] == topology], "rate", "accuracy_mean", rates)
         ax.axhline(100 * target, color="0.4", linewidth=0.6)
         ax.set_xlabel("round")
         style.panel(ax, next(letters), style.words(topology))
@@ -49,10 +49,10 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
 
 def cost(ax: Axes, ends: pd.DataFrame, target: float, looks: dict[str, Look]) -> None:
     """Rounds to the target against the failure rate: single seeds, medians, and what never got there."""
-    reached = first_reached(ends, ["topology", "rate"], "accuracy_mean", target)
+    reached = first_reached(ends, ["arm", "rate"], "accuracy_mean", target)
     ceiling = float(reached["last"].max())
     for row, (topology, look) in enumerate(looks.items(), start=1):
-        rows = reached[reached["topology"] == topology]
+        rows = reached[reached["arm"] == topology]
         rates = rows["rate"] + 0.024 * (row - (len(looks) + 1) / 2)  # side by side
         rounds = rows["reached"].astype(float)
         mark: dict[str, Any] = {"color": look.color, "linestyle": "none"}

@@ -107,7 +107,7 @@ def test_captions_say_data_devices_seeds_band_and_what_diverged(drawn: tuple[str
         assert said in caption
     for block in FIGURES[name]:
         last = sweep.cells(TABLE, block)[-1]
-        for word in (last.arm, *map(sweep.label, last.values.values())):
+        for word in (last.arm, *last.labels.values()):
             assert words(word) in caption.partition("Diverged: ")[2]
         assert f"seed {last.seeds[-1]}, diverged at round {DIVERGED}" in caption
 

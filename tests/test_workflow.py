@@ -78,7 +78,8 @@ def test_everything_is_there_and_then_nothing_is_to_be_done(finished: Path) -> N
     keys = [cell.key for cell in index(read_table(finished / "tiny.yaml"))["topologies"]]
     figures = {f"figures/fig01_topologies.{suffix}" for suffix in ("pdf", "png", "rst")}
     tables = {f"tables/topologies.{suffix}" for suffix in ("parquet", "json")}
-    assert set(files(finished)) == {"data/digits.json", *(f"runs/{key}.parquet" for key in keys)} | tables | figures
+    others = {"data/digits.json", "claims.md"}
+    assert set(files(finished)) == others | {f"runs/{key}.parquet" for key in keys} | tables | figures
     said = snakemake(finished, "--cores", "1", "--report", "report.html", "--report-after-run")
     assert NOTHING in said
     assert "Student-t intervals" in (finished / "report.html").read_text(encoding="utf-8")
@@ -116,22 +117,22 @@ def test_logic_reruns_what_it_touches(copy: Path) -> None:
     edit(copy / "p2pl" / "topologies" / "irregular.py", "def star(", "def star(  # hub\n")
     assert NOTHING in snakemake(copy, "--dry-run")
     edit(copy / "p2pl" / "topologies" / "irregular.py", "hub: Natural = 0", "hub: Natural = 1")
-    assert jobs(snakemake(copy, "--dry-run")) == {"simulate": 1, "collect": 1, "figure": 1, "all": 1}
+    assert jobs(snakemake(copy, "--dry-run")) == {"simulate": 1, "collect": 1, "figure": 1, "claims": 1, "all": 1}
     edit(copy / "p2pl" / "engine.py", "def unfold", "LIMIT = 1\n\n\ndef unfold")
-    assert jobs(snakemake(copy, "--dry-run")) == {"simulate": 2, "collect": 1, "figure": 1, "all": 1}
+    assert jobs(snakemake(copy, "--dry-run")) == {"simulate": 2, "collect": 1, "figure": 1, "claims": 1, "all": 1}
 
 
 def test_a_figure_is_redrawn_when_it_changes_and_added_as_one_file(copy: Path) -> None:
     figure = copy / "paper_figures" / "fig01_topologies.py"
     shutil.copy(figure, figure.with_name("fig98_again.py"))
-    assert jobs(snakemake(copy, "--dry-run")) == {"figure": 1, "all": 1}
+    assert jobs(snakemake(copy, "--dry-run")) == {"figure": 1, "claims": 1, "all": 1}
     edit(figure, "def draw(", "LIMIT = 1\n\n\ndef draw(")
     assert jobs(snakemake(copy, "--dry-run")) == {"figure": 2, "all": 1}
 
 
 def test_labels_are_part_of_a_table(copy: Path) -> None:
     edit(copy / "tiny.yaml", "ring: {", "cycle: {")
-    assert jobs(snakemake(copy, "--dry-run")) == {"collect": 1, "figure": 1, "all": 1}
+    assert jobs(snakemake(copy, "--dry-run")) == {"collect": 1, "figure": 1, "claims": 1, "all": 1}
 
 
 @pytest.mark.parametrize("name", ["config", "paper", "smoke"])

@@ -1,0 +1,117 @@
+"""Verdicts on made-up results whose truth is known: effects are found, null effects are called so at their rate."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pl.stats import Interval, t_interval
+from p2pl.verdicts import Claim, Difference, PhaseGap, RoundsRatio, above, below, judge, rounds_to, within
+
+NO_BOUND = pd.Series([0, 0, 0])
+
+
+def runs(levels, rounds=10, rate=0.4, **columns):
+    """Rows of one arm: accuracy of seed s rises to levels[s] and is 5 points lower after learning."""
+    rows = []
+    for seed, level in enumerate(levels):
+        for number in range(rounds + 1):
+            value = level * (1 - math.exp(-rate * number))
+            phases = {"learn": value - 0.05, "cooperate": value} if number else {"start": value}
+            rows += [{"seed": seed, "round": number, "phase": p, "accuracy_mean": v} for p, v in phases.items()]
+    return pd.DataFrame(rows).assign(**columns)
+
+
+def claim(effect, rule):
+    return Claim("made-up", "Made up.", "[C]", "e", effect, rule)
+
+
+DIFFERENCE = Difference({"arm": "a"}, {"arm": "b"})
+
+
+def table_of_differences(differences, noise):
+    """Two arms whose final accuracies differ by so many points, in a field of much larger noise that seeds share."""
+    shared = 0.5 + noise * np.random.default_rng(0).random(len(differences))
+    last = 1 - math.exp(-4)
+    return pd.concat([runs((shared + differences) / last, arm="a"), runs(shared / last, arm="b")])
+
+
+def test_a_true_effect_is_found_through_noise_that_pairing_cancels():
+    small = np.random.default_rng(1).normal(0.03, 0.005, 5)
+    found = judge(claim(DIFFERENCE, above(2)), {"e": table_of_differences(small, noise=0.4)})
+    assert found.verdict == "holds"
+    assert found.interval.mean == pytest.approx(100 * small.mean())
+    assert judge(claim(DIFFERENCE, below(0)), {"e": table_of_differences(small, noise=0.4)}).verdict == "does not hold"
+    assert judge(claim(DIFFERENCE, above(3)), {"e": table_of_differences(small, noise=0.4)}).verdict == "undecided"
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 20])
+def test_a_null_effect_is_called_one_no_more_often_than_its_rate(seeds):
+    """2.5 % on either side, of 4,000 experiments: within four standard errors."""
+    rng, count = np.random.default_rng(seeds), 4000
+    verdicts = [above(0).judge(t_interval(sample), NO_BOUND) for sample in rng.normal(0, 1, (count, seeds))]
+    error = math.sqrt(0.025 * 0.975 / count)
+    assert abs(verdicts.count("holds") / count - 0.025) < 4 * error
+    assert abs(verdicts.count("does not hold") / count - 0.025) < 4 * error
+
+
+@given(st.floats(-5, 5), st.floats(0, 5), st.floats(0.1, 3))
+def test_rules_are_about_whole_intervals(mean, half, limit):
+    interval = Interval(mean, mean - half, mean + half, 5)
+    assert (above(limit).judge(interval, NO_BOUND) == "holds") == (interval.low > limit)
+    assert (above(limit).judge(interval, NO_BOUND) == "does not hold") == (interval.high < limit)
+    mirrored = Interval(-mean, -interval.high, -interval.low, 5)
+    assert below(-limit).judge(mirrored, NO_BOUND) == above(limit).judge(interval, NO_BOUND)
+    equivalent = -limit < interval.low and interval.high < limit
+    assert (within(limit).judge(interval, NO_BOUND) == "holds") == equivalent
+    refuted = not equivalent and (interval.low > 0 or interval.high < 0)
+    assert (within(limit).judge(interval, NO_BOUND) == "does not hold") == refuted
+
+
+def test_a_rule_may_ask_for_more_than_a_sign():
+    faint = Interval(-0.1, -0.15, -0.05, 5)
+    assert below(0).judge(faint, NO_BOUND) == "holds"
+    assert below(0, mean=-0.3).judge(faint, NO_BOUND) == "undecided"
+
+
+def test_one_seed_decides_nothing():
+    assert above(0).judge(Interval(5.0, float("nan"), float("nan"), 1), NO_BOUND) == "undecided"
+
+
+def test_rounds_are_interpolated_and_ratios_are_of_rates():
+    """Twice the rate is half the rounds, exactly so but for the interpolation between rounds."""
+    table = pd.concat([runs([0.9, 0.9], rate=0.2, rounds=30, arm="a"), runs([0.9, 0.9], rate=0.1, rounds=30, arm="b")])
+    exact = -math.log(1 - 0.8 / 0.9) / 0.2
+    assert rounds_to(table[table.arm == "a"], "accuracy_mean", 0.8)["rounds"].iloc[0] == pytest.approx(exact, abs=0.1)
+    values, bound = RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.8).measure(table)
+    assert values.tolist() == pytest.approx([-1, -1], abs=0.02)
+    assert bound.tolist() == [0, 0]
+
+
+def test_a_target_that_was_not_reached_is_a_bound_and_not_a_number():
+    """`a` never gets there: it is slower by an unknown factor, so nothing shows that it is not much slower."""
+    table = pd.concat([runs([0.7] * 5, arm="a"), runs([0.95] * 5, arm="b")])
+    slower = RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.9)
+    values, bound = slower.measure(table)
+    assert (values > 0).all()
+    assert (bound == 1).all()
+    assert judge(claim(slower, above(0)), {"e": table}).verdict == "holds"
+    assert judge(claim(slower, below(5)), {"e": table}).verdict == "undecided"
+    assert judge(claim(slower, within(5)), {"e": table}).verdict == "undecided"
+    neither = RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.99)
+    assert judge(claim(neither, below(0)), {"e": table}).interval.n == 0
+
+
+def test_the_gap_between_the_phases():
+    values, _ = PhaseGap({"arm": "a"}, 5, 10).measure(runs([0.8, 0.9], arm="a"))
+    assert values.tolist() == pytest.approx([5, 5])
+
+
+@pytest.mark.parametrize("where", [{"arm": "c"}, {"failures.rate": 0.5}])
+def test_a_claim_about_nothing_is_not_run(where):
+    assert judge(claim(Difference({"arm": "a"}, where), above(0)), {"e": runs([0.9], arm="a")}).verdict == "not run"
+    with pytest.raises(ValueError, match="no table"):
+        judge(claim(DIFFERENCE, above(0)), {})
