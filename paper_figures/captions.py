@@ -15,7 +15,10 @@ COLUMNS_OF_RESULTS = ("experiment", "arm")
 
 
 def caption(template: str, results: dict[str, pd.DataFrame]) -> str:
-    """The template with {devices}, {rounds}, {target} and {seed} (the first) filled in; then what none may lack."""
+    """The template with {devices}, {rounds}, {target} and {seed} (the first) filled in; then what none may lack.
+
+    A template that says {seeds} itself, with what its lines are, is spared the sentence about curves and bands.
+    """
     experiments = [Experiment.of(spec) for table in results.values() for spec in table.attrs["specs"].values()]
     facts = {
         "devices": among(e.devices for e in experiments),
@@ -23,12 +26,15 @@ def caption(template: str, results: dict[str, pd.DataFrame]) -> str:
         "seed": min(e.seed for e in experiments),
         "target": among(f"{100 * e.evaluation.target:g} %" for e in experiments),
     }
-    seeds = among(len(cell["seeds"]) for table in results.values() for cell in table.attrs["cells"])
+    facts["seeds"] = among(len(cell["seeds"]) for table in results.values() for cell in table.attrs["cells"])
+    bands = (
+        f"Lines are means over n = {facts['seeds']} seeds, bands their {100 * CONFIDENCE:g} % Student-t intervals;"
+        " a curve ends before the first round that not all of its seeds reached."
+    )
     sentences = [
         " ".join(template.split()).format(**facts),
         f"Data: {data(results)}. K = {facts['devices']} devices.",
-        f"Lines are means over n = {seeds} seeds, bands their {100 * CONFIDENCE:g} % Student-t intervals;"
-        " a curve ends before the first round that not all of its seeds reached.",
+        *([] if "{seeds}" in template else [bands]),
         diverged(results),
     ]
     return " ".join(sentences)

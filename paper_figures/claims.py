@@ -17,7 +17,9 @@ import pandas as pd
 
 from p2pl import results
 from p2pl.atomic import write_whole
+from p2pl.experiment import Experiment
 from p2pl.verdicts import Claim, Difference, Judgement, RoundsRatio, above, below, judge, within
+from paper_figures.captions import among
 
 P2PL = "arXiv 2310.18861"
 EARLY, COST = 0.85, 0.58496  # test accuracy that "rounds to" speaks of; log2 of 1.5
@@ -153,18 +155,25 @@ def report(tables: Mapping[str, pd.DataFrame]) -> str:
         "",
         "| claim | source | experiment | effect (95 % interval, n) | holds if | verdict |",
         "|---|---|---|---|---|---|",
-        *(row(one) for one in judged),
+        *(row(one, scale(tables[one.claim.experiment])) for one in judged),
     ]
     return "\n".join(lines) + "\n"
 
 
-def row(one: Judgement) -> str:
+def scale(table: pd.DataFrame) -> str:
+    """How large the runs behind a table are: a verdict speaks of these, and of no others."""
+    experiments = [Experiment.of(spec) for spec in table.attrs["specs"].values()]
+    devices, rounds = among(e.devices for e in experiments), among(e.rounds for e in experiments)
+    return f"K = {devices}, {rounds} rounds"
+
+
+def row(one: Judgement, size: str) -> str:
     mean, low, high, n = one.interval
     seen = f"{mean:+.2f} ({low:+.2f} to {high:+.2f}, {n}) {one.claim.effect.unit}"
     if not n:
         seen = "–" if one.verdict == "not run" else "no seed got there"
     mark = " †" if one.bounded else ""
-    cells = (one.claim.says, one.claim.source, one.claim.experiment, seen + mark, str(one.claim.holds_if))
+    cells = (one.claim.says, one.claim.source, f"{one.claim.experiment}: {size}", seen + mark, str(one.claim.holds_if))
     return f"| {' | '.join(cells)} | **{one.verdict}** |"
 
 

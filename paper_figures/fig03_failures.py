@@ -1,7 +1,8 @@
 """**What link failures cost.** Left and middle: test accuracy of the mean device at the end of each round, when every
-link is down with the given probability, independently in each round. Right: rounds until it reaches {target}; small
-marks are single seeds (some coincide), lines their medians, and open triangles at the top count the seeds that did not
-get there within {rounds} rounds. The axes of accuracy are logarithmic in the error.
+link is down with the given probability, independently in each round, and in each step of the election at the start.
+Right: rounds until it reaches {target}; small marks are single seeds (some coincide), lines their medians, and open
+triangles at the top count the seeds that did not get there within {rounds} rounds. The axes of accuracy are
+logarithmic in the error.
 """
 
 from __future__ import annotations
