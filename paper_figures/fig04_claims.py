@@ -1,5 +1,5 @@
 """**Claims and controls.** Effects, one row a claim of `claims.md`: means with 95 % Student-t intervals over n =
-{seeds} paired seeds; grey: the limits in the rule of the claim. Filled marks: the claim holds; crosses: it does not;
+{seeds} seeds, paired; grey: the limits in the rule of the claim. Filled marks: the claim holds; crosses: it does not;
 open marks: undecided. Left: differences of test accuracy in percentage points. Right: binary logarithms of ratios of
 rounds to the accuracy that `claims.md` names; -1 means half the rounds.
 """
