@@ -50,7 +50,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Setting:
-    """An experiment with everything in place, checked: nothing that is left can be refused."""
+    """An experiment with everything in place, checked; only its initialization may refuse yet, before it trains."""
 
     experiment: Experiment
     data: Dataset
