@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 import paper_figures
 from p2pl import results, sweep
 from paper_figures.__main__ import draw, save
+from paper_figures.claims import CLAIMS, report
 from paper_figures.style import paper, words
 
 REPOSITORY = Path(__file__).parent.parent
@@ -128,3 +129,14 @@ def test_a_figure_that_does_not_say_what_it_needs_is_named(tmp_path: Path, monke
     monkeypatch.setattr(paper_figures, "FOLDER", tmp_path)
     with pytest.raises(ValueError, match=r"fig99_silent\.py does not say which experiments it NEEDS"):
         paper_figures.needs()
+
+
+def test_every_claim_has_a_row_with_its_rule_and_a_computed_verdict(tables: dict[str, Path]) -> None:
+    text = report({block: results.load(path) for block, path in tables.items()})
+    rows = [line for line in text.splitlines() if line.endswith("** |")]
+    assert len(rows) == len(CLAIMS)
+    for claim, row in zip(CLAIMS, rows, strict=True):
+        assert claim.says in row
+        assert str(claim.holds_if) in row
+        assert any(f"**{verdict}**" in row for verdict in ("holds", "does not hold", "undecided"))
+    assert "Made-up digits (SHA-256 0123456789ab…)" in text
