@@ -38,9 +38,23 @@ def save(figure: Figure, text: str, pdf: Path) -> None:
     """Write the PDF, PNG and caption. Nothing in them depends on the date: same results, same bytes."""
     pdf.parent.mkdir(parents=True, exist_ok=True)
     with style.paper():  # ticks and texts take their style when they are laid out
+        settle(figure)
         figure.savefig(pdf, metadata={"CreationDate": None})
         figure.savefig(pdf.with_suffix(".png"), dpi=200)
     pdf.with_suffix(".rst").write_text(text + "\n", encoding="utf-8")
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out once and round the places of its parts: the last digits of the solver vary from run to run."""
+    figure.draw_without_rendering()
+    parts = list(figure.subfigs)
+    while parts:
+        part = parts.pop()
+        parts += part.subfigs
+        part.bbox_relative.p0, part.bbox_relative.p1 = part.bbox_relative.p0.round(4), part.bbox_relative.p1.round(4)
+    for ax in figure.axes:
+        ax.set_position(tuple(round(edge, 4) for edge in ax.get_position(original=True).bounds))
+    figure.set_layout_engine("none")
 
 
 if __name__ == "__main__":
