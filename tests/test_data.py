@@ -188,3 +188,7 @@ def test_a_checksum_sees_values_types_and_shapes():
     assert len({checksum(a), *map(checksum, others)}) == 5
     assert checksum(a, a) != checksum(a)
     assert checksum(a.reshape(2, 3).T) == checksum(np.ascontiguousarray(a.reshape(2, 3).T))
+
+
+def test_apportioning_does_not_overflow():
+    assert apportion([1e308] * 4, 100).tolist() == [25] * 4
