@@ -1,6 +1,6 @@
 """From results to a verdict: an effect with its interval over paired seeds, and a rule written beside the claim.
 
-    effect   one number a seed, defined before anybody looks: `Difference`, `RoundsRatio`, `PhaseGap`
+    effect   one number a seed, defined before anybody looks: `Difference`, `RoundsRatio`
     rule     `above(c)`, `below(c)`: the whole 95 % interval on one side of c; `within(c)`: inside -c..c
     verdict  holds | does not hold | undecided
 
@@ -102,24 +102,6 @@ class RoundsRatio:
         known = both[both["reached_a"] | both["reached_b"]]
         values = (known["rounds_a"] / known["rounds_b"]).map(math.log2)
         return Measured(values, (~known["reached_a"]).astype(int) - (~known["reached_b"]).astype(int))
-
-
-@dataclass(frozen=True)
-class PhaseGap:
-    """Accuracy after cooperation minus accuracy after learning, in points: the mean over rounds first..last."""
-
-    where: Where
-    first: int
-    last: int
-    value: str = "accuracy_mean"
-    unit: str = "points"
-
-    def measure(self, table: pd.DataFrame) -> Measured:
-        rows = select(table, self.where)
-        rows = rows[rows["round"].between(self.first, self.last)]
-        phases = rows.pivot_table(index=["seed", "round"], columns="phase", values=self.value)
-        values = 100 * (phases["cooperate"] - phases["learn"]).groupby("seed").mean()
-        return Measured(values, values * 0)
 
 
 def rounds_to(table: pd.DataFrame, value: str, target: float) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pl.stats import Interval, t_interval
-from p2pl.verdicts import Claim, Difference, PhaseGap, RoundsRatio, above, below, judge, rounds_to, within
+from p2pl.verdicts import Claim, Difference, RoundsRatio, above, below, judge, rounds_to, within
 
 NO_BOUND = pd.Series([0, 0, 0])
 
@@ -103,11 +103,6 @@ def test_a_target_that_was_not_reached_is_a_bound_and_not_a_number():
     assert judge(claim(slower, within(5)), {"e": table}).verdict == "undecided"
     neither = RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.99)
     assert judge(claim(neither, below(0)), {"e": table}).interval.n == 0
-
-
-def test_the_gap_between_the_phases():
-    values, _ = PhaseGap({"arm": "a"}, 5, 10).measure(runs([0.8, 0.9], arm="a"))
-    assert values.tolist() == pytest.approx([5, 5])
 
 
 @pytest.mark.parametrize("where", [{"arm": "c"}, {"failures.rate": 0.5}])
