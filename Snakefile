@@ -7,6 +7,7 @@
 # `params: code` holds a fingerprint of the code that a job executes, so that an edit of its logic re-runs the job.
 import json
 from pathlib import Path
+from shlex import quote
 
 from snakemake.utils import min_version, validate
 
@@ -15,21 +16,22 @@ from paper_figures import needs
 
 min_version("9.20")
 
-if "experiments" not in config:  # Snakemake merges config files: the default one must not join another
+if "pathvars" not in config:  # Snakemake merges config files: the default one must not join another
 
     configfile: "config/config.yaml"
 
 
-validate(config, "config/schema.yaml")
+TABLE = sweep.extended(config)
+validate(TABLE, "config/schema.yaml")
 
-BLOCKS = sweep.index(config)  # name of an experiment -> its cells
+BLOCKS = sweep.index(TABLE)  # name of an experiment -> its cells
 CELLS = {cell.key: cell for cells in BLOCKS.values() for cell in cells}
 TABLES = {  # what its cells follow from, for `p2pl collect`; the prose is for readers
     name: {
-        "defaults": config.get("defaults"),
+        "defaults": TABLE.get("defaults"),
         "experiments": {name: {key: entry[key] for key in entry if key not in ("asks", "shows")}},
     }
-    for name, entry in config["experiments"].items()
+    for name, entry in TABLE["experiments"].items()
 }
 FIGURES = {figure: blocks for figure, blocks in needs().items() if set(blocks) <= set(BLOCKS)}
 
@@ -38,6 +40,7 @@ localrules:
     all,
     data,  # a download, if one is needed: the nodes of a cluster often have no network
     collect,
+    tune,
     figure,
     claims,
 
@@ -68,7 +71,8 @@ rule data:
 
 rule simulate:
     input:
-        lambda w: f"<results>/data/{CELLS[w.cell].experiment.dataset.name}.json",
+        data=lambda w: f"<results>/data/{CELLS[w.cell].experiment.dataset.name}.json",
+        tuned=lambda w: f"<results>/tuned/{CELLS[w.cell].tuned}.json" if CELLS[w.cell].tuned else [],
     output:
         "<results>/runs/{cell}.parquet",
     log:
@@ -79,9 +83,10 @@ rule simulate:
     params:
         spec=lambda w: CELLS[w.cell].spec,
         seeds=lambda w: ",".join(map(str, CELLS[w.cell].seeds)),
+        tuned=lambda w, input: f"--tuned {input.tuned} {quote(CELLS[w.cell].arm)}" if input.tuned else "",
         code=lambda w: fingerprint.of_experiment(CELLS[w.cell].experiment),
     shell:
-        "p2pl run {params.spec:q} --seeds {params.seeds} --out {output} > {log} 2>&1"
+        "p2pl run {params.spec:q} --seeds {params.seeds} {params.tuned} --out {output} > {log} 2>&1"
 
 
 rule collect:
@@ -101,6 +106,21 @@ rule collect:
     shell:
         "printf '%s\\n' {params.block:q} > {output.block} && "
         "p2pl collect {output.block} {wildcards.block} --runs {params.runs} --out {output.table} > {log} 2>&1"
+
+
+rule tune:
+    input:
+        "<results>/tables/{block}.parquet",
+    output:
+        "<results>/tuned/{block}.json",
+    log:
+        "<results>/logs/tuned/{block}.log",
+    conda:
+        "config/environment.yaml"
+    params:
+        code=fingerprint.of_files("p2pl/tuning.py"),
+    shell:
+        "p2pl tune {input} > {output} 2> {log}"
 
 
 rule figure:
@@ -136,6 +156,6 @@ rule claims:
     conda:
         "config/environment.yaml"
     params:
-        code=fingerprint.of_files("paper_figures/claims.py"),
+        code=fingerprint.of_files("paper_figures/claims_table.py"),
     shell:
-        "python -m paper_figures.claims {input} --out {output} > {log} 2>&1"
+        "python -m paper_figures.claims_table {input} --out {output} > {log} 2>&1"

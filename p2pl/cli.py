@@ -1,4 +1,4 @@
-"""The command `p2pl`: run, data, collect, list, graph. Wrong input ends with a sentence on stderr and exit code 2."""
+"""The command `p2pl`: run, data, collect, tune, list, graph. Wrong input: a sentence on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from p2pl import registry
 from p2pl.experiment import Experiment
 from p2pl.registry import SpecError, did_you_mean
-from p2pl.yaml_files import parse_yaml
+from p2pl.yaml_files import parse_yaml, read_yaml
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,19 +45,13 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--out", required=True, type=Path, help="results file to write, .parquet")
     run.add_argument("--seeds", help="run each of these seeds, e.g. 0,1,2 (default: the spec's own)")
     run.add_argument("--set", action="append", default=[], metavar="KEY=V[,V]", help="change a key; several: a grid")
+    run.add_argument(
+        "--tuned", nargs=2, metavar=("FILE", "ARM"), help="lay over the spec what `p2pl tune` chose for an arm"
+    )
     run.add_argument("--json", action="store_true", help="print the summary as JSON (several runs: {'runs': [...]})")
     run.set_defaults(command=run_command)
 
-    data = commands.add_parser("data", help="check that a data set is there; print its source and checksum as JSON")
-    data.add_argument("name", help="a name, or a JSON mapping with name and options")
-    data.set_defaults(command=data_command)
-
-    collect = commands.add_parser("collect", help="join the results of one block of a table of experiments")
-    collect.add_argument("table", type=Path, help="e.g. config/config.yaml")
-    collect.add_argument("block", help="name of an experiment in the table")
-    collect.add_argument("--runs", required=True, type=Path, help="folder of the runs' results")
-    collect.add_argument("--out", required=True, type=Path, help="table to write, .parquet")
-    collect.set_defaults(command=collect_command)
+    add_pipeline(commands)
 
     listing = commands.add_parser("list", help="show everything that a spec can name")
     listing.add_argument("kind", nargs="?", help="only one kind, e.g. topology")
@@ -77,8 +71,26 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def add_pipeline(commands: Any) -> None:
+    """The steps of the pipeline besides `run`."""
+    data = commands.add_parser("data", help="check that a data set is there; print its source and checksum as JSON")
+    data.add_argument("name", help="a name, or a JSON mapping with name and options")
+    data.set_defaults(command=data_command)
+
+    collect = commands.add_parser("collect", help="join the results of one block of a table of experiments")
+    collect.add_argument("table", type=Path, help="e.g. config/config.yaml")
+    collect.add_argument("block", help="name of an experiment in the table")
+    collect.add_argument("--runs", required=True, type=Path, help="folder of the runs' results")
+    collect.add_argument("--out", required=True, type=Path, help="table to write, .parquet")
+    collect.set_defaults(command=collect_command)
+
+    tune = commands.add_parser("tune", help="from a collected table, the best values of its grid for each arm, as JSON")
+    tune.add_argument("table", type=Path, help="a table of results, from `p2pl collect`")
+    tune.set_defaults(command=tune_command)
+
+
 def run_command(options: argparse.Namespace) -> None:
-    experiments = experiments_of(options.spec, options.set, options.seeds)
+    experiments = experiments_of(options.spec, options.set, options.seeds, options.tuned)
     check_writable(options.out)
     import torch
 
@@ -94,9 +106,13 @@ def run_command(options: argparse.Namespace) -> None:
         progress.summary(summaries, options.out)
 
 
-def experiments_of(spec: str, changes: Sequence[str], seeds: str | None) -> list[Experiment]:
+def experiments_of(
+    spec: str, changes: Sequence[str], seeds: str | None, tuned: tuple[str, str] | None = None
+) -> list[Experiment]:
     """The experiments that the arguments of `p2pl run` ask for: every combination of the values given."""
     grid: dict[str, list[Any]] = {}
+    if tuned is not None:
+        grid |= {key: [value] for key, value in chosen_of(*tuned).items()}
     for change in changes:
         key, separator, values = change.partition("=")
         if not separator:
@@ -106,6 +122,15 @@ def experiments_of(spec: str, changes: Sequence[str], seeds: str | None) -> list
         grid["seed"] = values_of(seeds, "--seeds")
     base = Experiment.from_yaml(spec) if not spec.lstrip().startswith("{") else Experiment.of(mapping_of(spec))
     return [base.replace(**dict(zip(grid, values, strict=True))) for values in itertools.product(*grid.values())]
+
+
+def chosen_of(file: str, arm: str) -> dict[str, Any]:
+    """What `p2pl tune` chose for an arm. Raises SpecError if the file cannot be read or has no such arm."""
+    outcome = read_yaml(file)  # JSON is YAML
+    if not isinstance(outcome, dict) or arm not in outcome:
+        raise SpecError(f"{file} has no arm '{arm}'{did_you_mean(arm, outcome or {})}")
+    chosen: dict[str, Any] = outcome[arm]["chosen"]
+    return chosen
 
 
 def values_of(text: str, where: str) -> list[Any]:
@@ -150,6 +175,13 @@ def collect_command(options: argparse.Namespace) -> None:
         hint = did_you_mean(options.block, table["experiments"])
         raise SpecError(f"{options.table} has no experiment '{options.block}'{hint}")
     collect(cells(table, options.block), options.runs, options.out)
+
+
+def tune_command(options: argparse.Namespace) -> None:
+    from p2pl.results import load
+    from p2pl.tuning import tune
+
+    print(json.dumps(tune(load(options.table)), indent=1, ensure_ascii=False))
 
 
 def list_command(options: argparse.Namespace) -> None:

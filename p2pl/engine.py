@@ -115,7 +115,7 @@ def observe(setting: Setting, number: int, phase: str, state: Any) -> Snapshot:
     experiment, channel, models = setting.experiment, setting.channel, setting.algorithm.models(state)
     due = number % experiment.evaluation.every == 0 or number == experiment.rounds
     last = number == experiment.rounds and phase == (setting.algorithm.phases[-1] if number else "start")
-    if not bool(torch.isfinite(models).all()):
+    if not bool(torch.isfinite(models.sum())):  # one pass; a sum that overflows has diverged, too
         return Snapshot(number, phase, models, None, f"diverged at round {number}", state)
     measures = setting.meter.measure(models) if due else None
     if measures is not None:
@@ -125,9 +125,13 @@ def observe(setting: Setting, number: int, phase: str, state: Any) -> Snapshot:
     return Snapshot(number, phase, models, measures, "finished" if last else "running", state)
 
 
-def prepare(experiment: Experiment, root: str | Path | None = None) -> Setting:
-    """Build all that a run needs. Raises SpecError if anything in the spec cannot be had."""
-    known = data.load(experiment.dataset, None if root is None else Path(root))
+def prepare(experiment: Experiment, root: str | Path | None = None, known: Dataset | None = None) -> Setting:
+    """Build all that a run needs. Raises SpecError if anything in the spec cannot be had.
+
+    known: its data set, where that has been loaded already; it is left as it is.
+    """
+    if known is None:
+        known = data.load(experiment.dataset, None if root is None else Path(root))
     if experiment.samples is not None:
         known = data.take(known, experiment.samples, stream(experiment.seed, "data"))
     if len(known.x_train) < experiment.devices:

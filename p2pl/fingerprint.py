@@ -101,8 +101,13 @@ def _closure(files: frozenset[Path]) -> frozenset[Path]:
         path = waiting.pop()
         found.add(path)
         if path.suffix == ".py":
-            waiting |= set(_imports(_parsed(path), path)) - found
+            waiting |= _imported_by(path) - found
     return frozenset(found)
+
+
+@cache
+def _imported_by(path: Path) -> frozenset[Path]:
+    return frozenset(_imports(_parsed(path), path))
 
 
 def _imports(tree: ast.Module, path: Path) -> Iterator[Path]:

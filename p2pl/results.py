@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,6 +18,8 @@ from p2pl.atomic import write_whole
 from p2pl.registry import SpecError
 
 if TYPE_CHECKING:
+    import pandas as pd  # a second of every run's start, for those who only write
+
     from p2pl.sweep import Cell
 
 NUMBER, NUMBERS, WHOLE, WORD = pa.float64(), pa.list_(pa.float64()), pa.int64(), pa.string()

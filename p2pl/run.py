@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p2pl import results
+from p2pl import data, results
 from p2pl.checkpoint import Keeper, resumption
 from p2pl.engine import Setting, Snapshot, first_parameters, prepare, unfold
 from p2pl.experiment import Experiment
@@ -56,10 +56,10 @@ def execute(setting: Setting, report: Report = lambda *_: None, keeper: Keeper |
     if status != "finished":  # a round that has gone wrong in one phase is no measurement in the other
         rows = [row for row in rows if f"diverged at round {row['round']}" != status]
     rows = [row | {"status": status} for row in rows]
-    data = {"name": setting.data.name, "source": setting.data.source, "checksum": setting.data.checksum}
-    summary = summarize(experiment, rows, status) | {"spec": experiment.spec(), "data": data}
+    origin = {"name": setting.data.name, "source": setting.data.source, "checksum": setting.data.checksum}
+    summary = summarize(experiment, rows, status) | {"spec": experiment.spec(), "data": origin}
     summary["seconds"] = round(time.perf_counter() - began, 3)
-    return Run(experiment, rows, summary, data)
+    return Run(experiment, rows, summary, origin)
 
 
 def due(experiment: Experiment, snapshot: Snapshot) -> bool:
@@ -93,11 +93,13 @@ def run_all(
     All are prepared, and so checked, before the first trains. What is killed goes on when it is called again: finished
     runs are not repeated, others go on from their last checkpoint. Raises SpecError if one cannot run.
     """
+    folder = None if root is None else Path(root)
+    known = {choice: data.load(choice, folder) for choice in {experiment.dataset for experiment in experiments}}
     if len(experiments) > 1:
         for experiment in experiments:
-            first_parameters(prepare(experiment, root))
+            first_parameters(prepare(experiment, root, known[experiment.dataset]))
     keeper = Keeper(Path(out))
-    runs = [execute(prepare(experiment, root), report, keeper) for experiment in experiments]
+    runs = [execute(prepare(one, root, known[one.dataset]), report, keeper) for one in experiments]
     facts = {
         "specs": {run.experiment.key: run.experiment.spec() for run in runs},
         "status": {run.experiment.key: run.summary["status"] for run in runs},

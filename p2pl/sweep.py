@@ -6,6 +6,7 @@ topologies:
   arms: {ring: {topology: ring}, FedAvg: {algorithm: fedavg}}   (named variations; one unnamed arm if left out)
   grid: {training.lr: [.05, .1]}                                (crossed with every arm)
   seeds: 5                                                      (0..4, or a list)
+  tuned: learning_rates           (a block of the same arms: each arm takes what was best there, on that block's seeds)
 """
 
 from __future__ import annotations
@@ -19,24 +20,29 @@ from pathlib import Path
 from typing import Any
 
 from p2pl.experiment import Experiment, overlay
-from p2pl.registry import SpecError
+from p2pl.registry import SpecError, did_you_mean
 from p2pl.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One experiment of a block with all its seeds, its arm, and the labels of its grid values."""
+    """One experiment of a block with all its seeds, its arm, and the labels of its grid values.
+
+    tuned: the block whose outcome (see `p2pl.tuning`) is laid over the experiment when it is run; None for none.
+    """
 
     block: str
     arm: str
     labels: dict[str, Any]
     experiment: Experiment
     seeds: tuple[int, ...]
+    tuned: str | None = None
 
     @property
     def key(self) -> str:
-        """Names the results file: the experiment without its seed, and the seeds."""
-        written = json.dumps([self.experiment.replace(seed=0).spec(), self.seeds], sort_keys=True)
+        """Names the results file: the experiment without its seed, the seeds, and what is taken from where."""
+        told = [self.experiment.replace(seed=0).spec(), self.seeds, *([self.tuned, self.arm] if self.tuned else [])]
+        written = json.dumps(told, sort_keys=True)
         return hashlib.sha256(written.encode()).hexdigest()[:12]
 
     @property
@@ -86,7 +92,7 @@ def cells(table: Mapping[str, Any], block: str) -> list[Cell]:
             except SpecError as problem:
                 raise SpecError(f"experiment '{block}'{f', arm {arm!r}' if arm else ''}: {problem}") from None
             told = {key: shown[key][grid[key].index(value)] for key, value in values.items()}
-            found.append(Cell(block, str(arm), told, experiment, seeds_of(entry.get("seeds", 5))))
+            found.append(Cell(block, str(arm), told, experiment, seeds_of(entry.get("seeds", 5)), entry.get("tuned")))
     return found
 
 
@@ -107,12 +113,47 @@ def checked(entry: Any, block: str) -> Mapping[str, Any]:
 def read_table(path: str | Path) -> dict[str, Any]:
     """A table of experiments from its YAML file. Raises SpecError naming the file if it is missing or is not one."""
     table = read_yaml(path)
-    if not isinstance(table, dict) or not isinstance(table.get("experiments"), dict):
+    whole = extended(table) if isinstance(table, dict) else {}
+    if not isinstance(whole.get("experiments"), dict):
         raise SpecError(f"{path} is no table of experiments: it has no key 'experiments'")
-    known: dict[str, Any] = table
-    return known
+    return whole
+
+
+def extended(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table that `extends` another file (relative to the working directory), laid over that; any other as it is."""
+    own = {key: value for key, value in table.items() if key != "extends"}
+    return laid_over(read_table(table["extends"]), own) if "extends" in table else own
+
+
+def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both tables, `above` winning; mappings are joined key by key, everything else is replaced."""
+    joined = dict(below)
+    for key, value in above.items():
+        held = joined.get(key)
+        both = isinstance(held, Mapping) and isinstance(value, Mapping)
+        joined[key] = laid_over(held, value) if both else value  # type: ignore[arg-type]
+    return joined
 
 
 def index(table: Mapping[str, Any]) -> dict[str, list[Cell]]:
-    """Every block of the table with its cells."""
-    return {block: cells(table, block) for block in table["experiments"]}
+    """Every block of the table with its cells. Raises SpecError as `cells` does, and for tuning that is not there."""
+    found = {block: cells(table, block) for block in table["experiments"]}
+    for cell in itertools.chain(*found.values()):
+        if cell.tuned is not None:
+            check_tuning(cell, found)
+    return found
+
+
+def check_tuning(cell: Cell, blocks: Mapping[str, list[Cell]]) -> None:
+    """Raises SpecError unless the cell's arm can be found in the block that it takes its values from."""
+    source = str(cell.tuned)
+    if source not in blocks:
+        hint = did_you_mean(source, blocks)
+        raise SpecError(f"experiment '{cell.block}', tuned: there is no experiment '{source}'{hint}")
+    offered = [other for other in blocks[source] if other.labels and other.tuned is None]
+    arms = {other.arm for other in offered}
+    if cell.arm not in arms:
+        hint = did_you_mean(cell.arm, arms)
+        raise SpecError(f"experiment '{cell.block}', tuned: '{cell.tuned}' has no grid for the arm '{cell.arm}'{hint}")
+    if set(cell.seeds) & {seed for other in offered for seed in other.seeds}:
+        raise SpecError(f"experiment '{cell.block}' has seeds on which '{cell.tuned}' was tuned: take others")

@@ -1,6 +1,6 @@
 """From results to a verdict: an effect with its interval over paired seeds, and a rule written beside the claim.
 
-    effect   one number a seed, defined before anybody looks: `Difference`, `RoundsRatio`
+    effect   one number a seed, defined before anybody looks: see `p2pl.effects`
     rule     `above(c)`, `below(c)`: the whole 95 % interval on one side of c; `within(c)`: inside -c..c
     verdict  holds | does not hold | undecided
 
@@ -10,118 +10,16 @@ So a null effect is called an effect at most as often as the interval misses: 2.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 
+from p2pl.effects import Effect, NotRun
 from p2pl.stats import Interval, t_interval
 
-Where = Mapping[str, Any]
 Verdict = Literal["holds", "does not hold", "undecided", "not run"]
-
-
-class NotRun(LookupError):
-    """The results lack what a claim speaks of."""
-
-
-class Measured(NamedTuple):
-    """An effect seen: one value a seed, and whether each is exact or only a bound that the run's end allowed.
-
-    bound: -1 where the true value may be lower than what is said, 1 where it may be higher, 0 where it is exact.
-    """
-
-    values: pd.Series
-    bound: pd.Series
-
-
-class Effect(Protocol):
-    """One number a seed, from the table of an experiment."""
-
-    @property
-    def unit(self) -> str:
-        """Of the values, for the reader."""
-        ...
-
-    def measure(self, table: pd.DataFrame) -> Measured: ...
-
-
-def select(table: pd.DataFrame, where: Where) -> pd.DataFrame:
-    """The rows that have these values in these columns. Raises NotRun if there are none: a claim about nothing."""
-    found = table
-    for column, value in where.items():
-        found = found[found[column] == value] if column in found else found.iloc[:0]
-    if found.empty:
-        raise NotRun(f"no results with {dict(where)}")
-    return found
-
-
-def by_seed(table: pd.DataFrame, where: Where, value: str, round: int | None, phase: str) -> pd.Series:
-    """One value a seed: of `phase` in `round`, or in the last round that every seed of these rows reached."""
-    rows = select(table, {**where, "phase": phase})
-    last = int(rows.groupby("seed")["round"].max().min()) if round is None else round
-    return rows[rows["round"] == last].set_index("seed")[value].dropna()
-
-
-@dataclass(frozen=True)
-class Difference:
-    """value of `a` minus value of `b`, in percentage points, seed by seed, after cooperation in `round` (the last)."""
-
-    a: Where
-    b: Where
-    value: str = "accuracy_mean"
-    round: int | None = None
-    unit: str = "points"
-
-    def measure(self, table: pd.DataFrame) -> Measured:
-        first, second = (by_seed(table, where, self.value, self.round, "cooperate") for where in (self.a, self.b))
-        values = 100 * (first - second).dropna()
-        return Measured(values, values * 0)
-
-
-@dataclass(frozen=True)
-class RoundsRatio:
-    """log2 of (rounds of `a` / rounds of `b`) to a test accuracy: -1 means half the rounds.
-
-    Rounds are interpolated between evaluations. A run that never got there counts as if it had at its end: the ratio
-    is then a bound, from which side is said; if neither got there, it is unknown and the seed has no value.
-    """
-
-    a: Where
-    b: Where
-    target: float
-    value: str = "accuracy_mean"
-    unit: str = "log2 rounds"
-
-    def measure(self, table: pd.DataFrame) -> Measured:
-        first, second = (rounds_to(select(table, where), self.value, self.target) for where in (self.a, self.b))
-        both = first.add_suffix("_a").join(second.add_suffix("_b"), how="inner")
-        known = both[both["reached_a"] | both["reached_b"]]
-        values = (known["rounds_a"] / known["rounds_b"]).map(math.log2)
-        return Measured(values, (~known["reached_a"]).astype(int) - (~known["reached_b"]).astype(int))
-
-
-def rounds_to(table: pd.DataFrame, value: str, target: float) -> pd.DataFrame:
-    """For each seed: `rounds` until the value at the end of a round reaches target, linear between evaluations.
-
-    reached: whether it did; if not, `rounds` is where the run ended.
-    """
-    found = {}
-    for seed, rows in table[table["phase"] != "learn"].sort_values("round").groupby("seed"):
-        rounds, values = rows["round"].to_numpy(float), rows[value].to_numpy(float)
-        above = np.flatnonzero(values >= target)
-        if not len(above):
-            found[seed] = rounds[-1], False
-        elif above[0] == 0:
-            found[seed] = max(rounds[0], 0.5), True  # there at once: half a round, so that a ratio can be taken
-        else:
-            i = above[0]
-            share = (target - values[i - 1]) / (values[i] - values[i - 1])
-            found[seed] = rounds[i - 1] + share * (rounds[i] - rounds[i - 1]), True
-    return pd.DataFrame.from_dict(found, orient="index", columns=["rounds", "reached"]).rename_axis("seed")
 
 
 @dataclass(frozen=True)
@@ -133,14 +31,16 @@ class Rule:
     mean: float | None = None
 
     def judge(self, interval: Interval, bound: pd.Series) -> Verdict:
-        """A verdict. A bound on the side that could hide what speaks against the claim keeps it undecided."""
+        """A verdict. A bound keeps it undecided where the true value may lie on the side that speaks against it."""
         if interval.n < 2:
             return "undecided"
-        unsafe = {"above": bound < 0, "below": bound > 0, "within": bound != 0}[self.kind]
-        if self._holds(interval) and not unsafe.any():
-            return "holds"
-        if self._fails(interval) and not bound.any():
-            return "does not hold"
+        lower, higher = (bound < 0) | bound.isna(), (bound > 0) | bound.isna()  # what the true values may be
+        if self._holds(interval):
+            doubt = {"above": lower, "below": higher, "within": lower | higher}[self.kind]
+            return "undecided" if doubt.any() else "holds"
+        if self._fails(interval):
+            doubt = higher if interval.high < (0 if self.kind == "within" else self.limit) else lower
+            return "undecided" if doubt.any() else "does not hold"
         return "undecided"
 
     def _holds(self, interval: Interval) -> bool:

@@ -14,7 +14,8 @@ class Loader(yaml.SafeLoader):
     """YAML's safe loader; the plain one lets the last of two equal keys win without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        named = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]  # `<<: *anchor`
+        keys = [self.construct_object(key, deep=True) for key in named]
         twice = [key for key in keys if keys.count(key) > 1]
         if twice:
             raise SpecError(f"the key '{twice[0]}' is given twice{node.start_mark}")

