@@ -2,7 +2,7 @@
 #
 #   snakemake --cores 8                                     everything of config/config.yaml
 #   snakemake --cores 8 --configfile config/smoke.yaml      another table, into the folder it names under `pathvars`
-#   snakemake --cores 8 results/figures/fig03_failures.pdf  one figure and what it needs
+#   snakemake --cores 8 results/figures/fig07_failures.pdf  one figure and what it needs
 #
 # `params: code` holds a fingerprint of the code that a job executes, so that an edit of its logic re-runs the job.
 import json

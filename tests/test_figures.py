@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 import paper_figures
 from p2pl import results, sweep
 from paper_figures.__main__ import draw, save
+from paper_figures.captions import among
 from paper_figures.claims import CLAIMS
 from paper_figures.claims_table import report
 from paper_figures.style import paper, words
 
 REPOSITORY = Path(__file__).parent.parent
-TABLE = yaml.safe_load((REPOSITORY / "config" / "smoke.yaml").read_text(encoding="utf-8"))
+TABLE = sweep.read_table(REPOSITORY / "config" / "smoke.yaml")
 FIGURES = paper_figures.needs()
 DIVERGED = 3  # the round before which the last seed of each block's last cell ends
 DATA = {"name": "digits", "source": "Made-up digits", "checksum": "0123456789abcdef"}
@@ -103,8 +103,8 @@ def test_no_text_is_cut_off(drawn: tuple[str, Figure, str]) -> None:
 
 def test_captions_say_data_devices_seeds_band_and_what_diverged(drawn: tuple[str, Figure, str]) -> None:
     name, _, caption = drawn
-    (devices,) = {cell.experiment.devices for block in FIGURES[name] for cell in sweep.cells(TABLE, block)}
-    (seeds,) = {len(cell.seeds) for block in FIGURES[name] for cell in sweep.cells(TABLE, block)}
+    cells = [cell for block in FIGURES[name] for cell in sweep.cells(TABLE, block)]
+    devices, seeds = among(cell.experiment.devices for cell in cells), among(len(cell.seeds) for cell in cells)
     for said in ("Made-up digits", "0123456789ab", f"K = {devices} devices", f"n = {seeds} seeds", "95 % Student-t"):
         assert said in caption
     for block in FIGURES[name]:
