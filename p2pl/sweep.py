@@ -110,19 +110,24 @@ def checked(entry: Any, block: str) -> Mapping[str, Any]:
     return entry
 
 
-def read_table(path: str | Path) -> dict[str, Any]:
-    """A table of experiments from its YAML file. Raises SpecError naming the file if it is missing or is not one."""
+def read_table(path: str | Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A table of experiments from its YAML file. Raises SpecError naming the file if it is missing or is not one.
+
+    above: the files that extend it.
+    """
+    if str(path) in above:
+        raise SpecError(f"{path} extends itself")
     table = read_yaml(path)
-    whole = extended(table) if isinstance(table, dict) else {}
+    whole = extended(table, (*above, str(path))) if isinstance(table, dict) else {}
     if not isinstance(whole.get("experiments"), dict):
         raise SpecError(f"{path} is no table of experiments: it has no key 'experiments'")
     return whole
 
 
-def extended(table: Mapping[str, Any]) -> dict[str, Any]:
+def extended(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[str, Any]:
     """A table that `extends` another file (relative to the working directory), laid over that; any other as it is."""
     own = {key: value for key, value in table.items() if key != "extends"}
-    return laid_over(read_table(table["extends"]), own) if "extends" in table else own
+    return laid_over(read_table(table["extends"], above), own) if "extends" in table else own
 
 
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,10 @@ def within(limit: float) -> Rule:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement in our words, where it is from, the experiment and the effect that decide it, and by which rule."""
+    """A statement in our words, where it is from, the experiment and the effect that decide it, and by which rule.
+
+    on: the data set that the claim is about; results of others say nothing of it. None for any.
+    """
 
     name: str
     says: str
@@ -84,6 +87,7 @@ class Claim:
     experiment: str
     effect: Effect
     holds_if: Rule
+    on: str | None = None
 
 
 class Judgement(NamedTuple):
@@ -103,8 +107,11 @@ def judge(claim: Claim, tables: Mapping[str, pd.DataFrame]) -> Judgement:
     if claim.experiment not in tables:
         raise ValueError(f"claim '{claim.name}' is about '{claim.experiment}', of which there is no table")
     nothing = Interval(float("nan"), float("nan"), float("nan"), 0)
+    table = tables[claim.experiment]
     try:
-        values, bound = claim.effect.measure(tables[claim.experiment])
+        if claim.on not in (None, *table.attrs.get("data", {})):
+            raise NotRun(f"the results are not of {claim.on}")
+        values, bound = claim.effect.measure(table)
     except NotRun:
         return Judgement(claim, nothing, 0, "not run")
     if len(values) == 0:

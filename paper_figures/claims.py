@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from p2pl.effects import Difference, Effect, PhaseGap, RoundsRatio, Slope, Where
 from p2pl.experiment import Experiment
 from p2pl.verdicts import Claim, Rule, above, below, within
+from paper_figures.style import words
 
 P2PL, OSCILLATION = "arXiv 2310.18861", "arXiv 2312.13602"
 ABSTRACT, SUMMARY, OURS = f"{P2PL} [A]", f"{P2PL} [S]", "[C]"
@@ -20,6 +21,7 @@ ABSTRACT, SUMMARY, OURS = f"{P2PL} [A]", f"{P2PL} [S]", "[C]"
 FASTER, AS_FAST = below(0, mean=-0.3), within(0.1)
 HALF_AS_MANY_AGAIN = below(math.log2(1.5))
 ER, RING = "Erdős–Rényi", "ring"
+SHORT = {ER: "ER", RING: "ring", f"{ER}, non-IID": "ER, non-IID"}  # in the names of claims
 TWO_CLASSES = {"partition": "classes(per_device=2)"}
 
 
@@ -42,19 +44,28 @@ def difference(key: str, a: object, b: object, where: Where | None = None, value
     return Difference({**(where or {}), key: a}, {**(where or {}), key: b}, value)
 
 
-def claims(experiment: str, *said: tuple[str, str, str, Effect, Rule]) -> tuple[Claim, ...]:
+def claims(experiment: str, *said: tuple[str, str, str, Effect, Rule], on: str | None = None) -> tuple[Claim, ...]:
     """Claims about one experiment: name, statement, source, effect, rule."""
-    return tuple(Claim(name, says, source, experiment, effect, rule) for name, says, source, effect, rule in said)
+    return tuple(Claim(name, says, source, experiment, effect, rule, on) for name, says, source, effect, rule in said)
 
 
 REACHING = claims(
     "topologies",
-    ("complete = FedAvg", "On the complete graph every device ends within one point of federated averaging.", ABSTRACT,
-     Difference({"arm": "complete"}, {"arm": "FedAvg"}, "accuracy_min"), within(1)),
-    ("complete = centralized", "On the complete graph every device ends within one point of centralized training.",
-     ABSTRACT, Difference({"arm": "complete"}, {"arm": "centralized"}, "accuracy_min"), within(1)),
-    ("Erdős–Rényi = FedAvg", "So it does on a sparse random graph, with singly stochastic weights.", ABSTRACT,
-     Difference({"arm": ER}, {"arm": "FedAvg"}, "accuracy_min"), within(1)),
+    ("97 % on all", "All 100 devices reach 97 % on MNIST, on the complete graph.", SUMMARY,
+     Difference({"arm": "complete"}, 0.97, "accuracy_min"), above(0)), on="mnist",
+) + claims(
+    "topologies",
+    ("CIFAR-10", "On CIFAR-10 no device ends more than a point below federated averaging.", SUMMARY,
+     Difference({"arm": "complete"}, {"arm": "FedAvg"}, "accuracy_min"), above(-1)), on="cifar10",
+) + claims(
+    "topologies",
+    ("complete reaches FedAvg", "On the complete graph no device ends more than a point below federated averaging.",
+     ABSTRACT, Difference({"arm": "complete"}, {"arm": "FedAvg"}, "accuracy_min"), above(-1)),
+    ("complete reaches centralized",
+     "On the complete graph no device ends more than a point below centralized training.",
+     ABSTRACT, Difference({"arm": "complete"}, {"arm": "centralized"}, "accuracy_min"), above(-1)),
+    ("ER reaches FedAvg", "So it does on a sparse random graph, with singly stochastic weights.", ABSTRACT,
+     Difference({"arm": ER}, {"arm": "FedAvg"}, "accuracy_min"), above(-1)),
     ("complete: speed of FedAvg", "On the complete graph it takes as many rounds as federated averaging (within 7 %).",
      SUMMARY, ratio("arm", "complete", "FedAvg"), AS_FAST),
     ("ring: slower", "A cycle needs more rounds than the complete graph.", SUMMARY,
@@ -65,11 +76,11 @@ REACHING = claims(
      SUMMARY, difference("arm", RING, "isolated"), above(3)),
 ) + claims(
     "devices",
-    ("100 devices = FedAvg", "With 100 devices on the complete graph every device is within one point of FedAvg.",
+    ("100 devices, complete", "With 100 devices on the complete graph none ends more than a point below FedAvg.",
      ABSTRACT, Difference({"arm": "complete", "devices": 100}, {"arm": "FedAvg", "devices": 100}, "accuracy_min"),
-     within(1)),
-    ("100 devices, sparse", "With 100 devices on a sparse random graph, too.", ABSTRACT,
-     Difference({"arm": ER, "devices": 100}, {"arm": "FedAvg", "devices": 100}, "accuracy_min"), within(1)),
+     above(-1)),
+    ("100 devices, ER", "With 100 devices on a sparse random graph, too.", ABSTRACT,
+     Difference({"arm": ER, "devices": 100}, {"arm": "FedAvg", "devices": 100}, "accuracy_min"), above(-1)),
 )  # fmt: skip
 
 RIVALS = {
@@ -86,20 +97,21 @@ RIVALS = {
 
 def starts(graph: str) -> tuple[Claim, ...]:
     """What makes the start fast: synchronization, and each rival in its place."""
-    where = {"arm": graph}
+    where, brief = {"arm": graph}, SHORT[graph]
     return claims(
         "synchronization",
-        (f"max norm: faster, {graph}", f"Max norm synchronization speeds learning, {graph}.", ABSTRACT,
+        (f"max norm: faster, {brief}", f"Max norm synchronization speeds learning, {graph}.", ABSTRACT,
          ratio("initialization", "max_norm", "independent", where), FASTER),
-        (f"random leader: faster, {graph}", f"So does the common start of a random leader, {graph}.", OURS,
+        (f"random leader: faster, {brief}", f"So does the common start of a random leader, {graph}.", OURS,
          ratio("initialization", "random_leader", "independent", where), FASTER),
-        *((f"{way} = max norm, {graph}", f"As fast as by max norm (within 7 %): {words}, {graph}.", OURS,
-           ratio("initialization", way, "max_norm", where), AS_FAST) for way, words in RIVALS.items()),
+        *((f"{words(way)}: as fast, {brief}", f"As fast as by max norm (within 7 %): {told}, {graph}.", OURS,
+           ratio("initialization", way, "max_norm", where), AS_FAST) for way, told in RIVALS.items()),
     ) + claims(
         "leaders",
-        *((f"max norm = {way}, 20 seeds, {graph}", f"The largest norm is no better than {words} (within 7 %), {graph},"
-           " on many more seeds.", OURS, ratio("initialization", "max_norm", way, where), AS_FAST)
-          for way, words in (("random_leader", "a random device's"), ("min_norm", "the smallest"))),
+        *((f"{words(way)}: as fast (more seeds), {brief}",
+           f"On more seeds: the largest norm is as fast as {told} (within 7 %), {graph}.",
+           OURS, ratio("initialization", "max_norm", way, where), AS_FAST)
+          for way, told in (("random_leader", "a random device's"), ("min_norm", "the smallest"))),
     )  # fmt: skip
 
 
@@ -144,26 +156,28 @@ LOSSES = {
     "bursts(loss=0.3, length=5)": "30 % in bursts of 5 rounds",
     "bursts(loss=0.3, length=20)": "30 % in bursts of 20 rounds",
     "lost_packets(rate=0.3)": "30 % of packets",
-    "churn(rate=0.3)": "devices away 30 % of the time",
+    "churn(rate=0.163)": "30 % of links, for devices are away",
     "delay(steps=1)": "messages a round late",
     "delay(steps=3)": "messages three rounds late",
 }
 
 FAILURES = claims(
     "failures",
-    *((f"half the links, {arm}", f"With half of the links failing it takes less than half as many rounds again: {arm}.",
+    *((f"half the links, {SHORT.get(arm, arm)}",
+       f"With half of the links failing it takes less than half as many rounds again: {arm}.",
        SUMMARY if arm == ER else OURS, ratio("failures.rate", 0.5, 0.0, {"arm": arm}), HALF_AS_MANY_AGAIN)
       for arm in ("complete", ER, f"{ER}, non-IID", RING)),
 ) + claims(
     "channels",
-    *((f"{failure}, {graph}", f"The same of {words}: {graph}.", OURS,
+    *((f"{told}, {SHORT[graph]}", f"The same of {told}: {graph}.", OURS,
        ratio("failures", failure, "none", {"arm": graph}), HALF_AS_MANY_AGAIN)
-      for graph in (ER, RING) for failure, words in LOSSES.items()),
+      for graph in (ER, RING) for failure, told in LOSSES.items()),
 )  # fmt: skip
 
 SPARSE = claims(
     "intermittent",
-    *((f"every 4th round, {graph}", f"Cooperating in every fourth round only, devices end within two points: {graph}.",
+    *((f"every 4th round, {SHORT[graph]}",
+       f"Cooperating in every fourth round only, devices end within two points: {graph}.",
        ABSTRACT, difference("failures.every", 4, 1, {"arm": graph}), above(-2)) for graph in (ER, RING)),
 ) + claims(
     "communication",

@@ -191,6 +191,27 @@ def test_labels_of_one_grid_key_are_of_one_type():
     assert [cell.columns["training.batch_size"] for cell in found] == ["10", "full"]
 
 
+def test_a_table_is_laid_over_the_one_it_extends(tmp_path):
+    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
+    below.write_text("""
+        defaults: {devices: 4, model: {name: mlp, hidden: [8]}}
+        experiments: {e: {asks: Why, base: &it {rounds: 9}, arms: {a: {<<: *it, samples: 3}}, grid: {devices: [2, 3]}}}
+        """)
+    above.write_text(f"""
+        extends: {below}
+        defaults: {{devices: 5, model: {{hidden: [4, 4]}}}}
+        experiments: {{e: {{grid: {{devices: [7]}}}}}}
+        """)
+    arms = {"a": {"rounds": 9, "samples": 3}}
+    assert read_table(above) == {
+        "defaults": {"devices": 5, "model": {"name": "mlp", "hidden": [4, 4]}},
+        "experiments": {"e": {"asks": "Why", "base": {"rounds": 9}, "arms": arms, "grid": {"devices": [7]}}},
+    }
+    above.write_text(f"extends: {above}")
+    with pytest.raises(SpecError, match="extends itself"):
+        read_table(above)
+
+
 def test_a_table_that_is_none_is_refused(tmp_path):
     twice = "experiments: {}\nexperiments: {}"
     odd = (("[" * 3000, "not YAML"), ("a: 2001-99-99", "not YAML"), (twice, "'experiments' is given twice"))

@@ -1,0 +1,63 @@
+"""**How messages are lost, or late.** Rows: what becomes of the messages; all that lose any lose the same share of them
+(devices that are away, the same share of links; lost packets, of the parts of each message). Against the loss-free
+channel, seed by seed: (a) rounds until the mean device reaches {target}, as the binary logarithm of the ratio (1: twice
+the rounds); (b) final test accuracy of the worst device; (c) final consensus distance, as the binary logarithm of the
+ratio. Small marks: seeds (triangles: only a bound is known); large marks: means over n = {seeds} seeds with 95 %
+Student-t intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from p2pl.effects import Difference, Measured, RoundsRatio, Where, by_seed
+from paper_figures import style
+from paper_figures.dots import dots, label_rows
+
+NEEDS = ("channels",)
+
+CONTROL = "none"
+
+
+def rounds(table: pd.DataFrame, a: Where, b: Where) -> Measured:
+    return RoundsRatio(a, b).measure(table)
+
+
+def worst(table: pd.DataFrame, a: Where, b: Where) -> Measured:
+    return Difference(a, b, "accuracy_min").measure(table)
+
+
+def distance(table: pd.DataFrame, a: Where, b: Where) -> Measured:
+    """log2 of the ratio of the final consensus distances."""
+    ratio = by_seed(table, a, "consensus_distance") / by_seed(table, b, "consensus_distance")
+    values = ratio.dropna().map(np.log2)
+    return Measured(values, values * 0)
+
+
+PANELS: dict[str, Callable[[pd.DataFrame, Where, Where], Measured]] = {
+    "rounds (log2 ratio)": rounds,
+    "worst device (points)": worst,
+    "consensus distance (log2 ratio)": distance,
+}
+
+
+def draw(results: dict[str, pd.DataFrame]) -> Figure:
+    table = results["channels"]
+    looks = style.looks(style.unique(table, "arm"))
+    failures = [failure for failure in style.unique(table, "failures") if failure != CONTROL]
+    figure = style.page(0.9 + 0.3 * len(failures))
+    axes = figure.subplots(1, len(PANELS), squeeze=False)[0]
+    for ax, letter, (label, measure) in zip(axes, "abc", PANELS.items(), strict=True):
+        for place, (topology, look) in enumerate(looks.items()):
+            here = {"arm": topology}
+            rows = {one: measure(table, {"failures": one, **here}, {"failures": CONTROL, **here}) for one in failures}
+            dots(ax, rows, look, shift=0.3 * (place - (len(looks) - 1) / 2))
+        label_rows(ax, failures, visible=ax is axes[0])
+        ax.set_xlabel(label)
+        style.panel(ax, letter, "against no losses")
+    style.legend(figure, looks, title="graph")
+    return figure

@@ -1,0 +1,104 @@
+"""Effects on made-up results whose truth is known."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import runs
+
+from p2pl import Experiment
+from p2pl.effects import Difference, NotRun, PhaseGap, RoundsRatio, Slope, rounds_to
+
+
+def test_rounds_are_interpolated_and_ratios_are_of_rates():
+    """Twice the rate is half the rounds, exactly so but for the interpolation between rounds."""
+    table = pd.concat([runs([0.9, 0.9], rate=0.2, rounds=30, arm="a"), runs([0.9, 0.9], rate=0.1, rounds=30, arm="b")])
+    exact = -math.log(1 - 0.8 / 0.9) / 0.2
+    assert rounds_to(table[table.arm == "a"], "accuracy_mean", 0.8)["rounds"].iloc[0] == pytest.approx(exact, abs=0.1)
+    values, bound = RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.8).measure(table)
+    assert values.tolist() == pytest.approx([-1, -1], abs=0.02)
+    assert bound.tolist() == [0, 0]
+
+
+def test_a_difference_to_a_number_or_of_two_values():
+    table = runs([0.8, 0.9], rounds=40, arm="a").assign(accuracy_min=lambda t: t.accuracy_mean - 0.1)
+    assert Difference({"arm": "a"}, 0.97).measure(table).values.tolist() == pytest.approx([-17, -7], abs=1e-3)
+    spread = Difference({"arm": "a"}, {"arm": "a"}, "accuracy_min", value_of_b="accuracy_mean")
+    assert spread.measure(table).values.tolist() == pytest.approx([-10, -10])
+
+
+def test_the_target_is_the_runs_own():
+    table = pd.concat([runs([0.9], rate=0.2, rounds=30, arm="a"), runs([0.9], rate=0.1, rounds=30, arm="b")])
+    table = table.assign(run="r")
+    table.attrs["specs"] = {"r": Experiment(evaluation={"target": 0.7}).spec()}
+    own = RoundsRatio({"arm": "a"}, {"arm": "b"}).measure(table)
+    assert own.values.tolist() == RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.7).measure(table).values.tolist()
+
+
+def test_the_gap_between_the_phases():
+    """Made-up runs are 5 points lower after learning; noisier ones swing by what is taken away besides."""
+    table = pd.concat([runs([0.8, 0.9], arm="a"), runs([0.8, 0.9], arm="b")])
+    deeper = (table.arm == "b") & (table.phase == "learn") & (table["round"] > 6)
+    table.loc[deeper, "accuracy_mean"] -= 0.02
+    assert PhaseGap({"arm": "a"}).measure(table).values.tolist() == pytest.approx([5, 5])
+    assert PhaseGap({"arm": "b"}).measure(table).values.tolist() == pytest.approx([7, 7])
+    assert PhaseGap({"arm": "b"}, {"arm": "a"}).measure(table).values.tolist() == pytest.approx([2, 2])
+    with pytest.raises(NotRun):
+        PhaseGap({"arm": "a"}).measure(table[table.phase != "learn"])
+
+
+def graph_label(diameter):
+    return f"random_geometric(diameter={diameter})"
+
+
+def table_of_gains(slope, seeds=3, rounds=60):
+    """On graphs of diameter d learning without synchronization is slower by 2^(slope d), times a factor of the seed."""
+    parts, specs = [], {}
+    for diameter in (2, 4, 7):
+        for way in ("max_norm", "independent"):
+            for seed in range(seeds):
+                rate = 0.3 * 2 ** (-slope * diameter - 0.2 * seed) if way == "independent" else 0.3
+                key = f"{diameter} {way} {seed}"
+                specs[key] = Experiment(topology={"name": "random_geometric", "diameter": diameter}).spec()
+                one = runs([0.9], rate=rate, rounds=rounds, initialization=way, topology=graph_label(diameter), run=key)
+                parts.append(one.assign(seed=seed))
+    table = pd.concat(parts, ignore_index=True)
+    table.attrs["specs"] = specs
+    return table
+
+
+SLOPE = Slope(
+    RoundsRatio({"initialization": "max_norm"}, {"initialization": "independent"}, 0.8),
+    "topology",
+    lambda experiment: float(experiment.topology.options["diameter"]),
+    among="random_geometric",
+)
+
+
+@pytest.mark.parametrize("slope", [-0.1, 0.0, 0.2])
+def test_a_known_slope_is_found_seed_by_seed(slope):
+    """The gain falls by `slope` doublings a unit of diameter; a seed's factor is in the intercept, not in the slope."""
+    values, bound = SLOPE.measure(table_of_gains(slope))
+    assert values.to_numpy() == pytest.approx(np.full(3, -slope), abs=0.02)
+    assert (bound == 0).all()
+
+
+def test_a_slope_through_what_was_not_reached_is_a_bound_of_unknown_side():
+    values, bound = SLOPE.measure(table_of_gains(0.4, rounds=25))
+    assert len(values) == 3
+    assert bound.isna().all()
+
+
+def test_a_slope_needs_two_values_of_its_factor():
+    table = table_of_gains(0.1)
+    one = table[table.topology == graph_label(2)]
+    one.attrs["specs"] = table.attrs["specs"]
+    with pytest.raises(NotRun):
+        SLOPE.measure(one)
+
+
+def test_rounds_ratio_of_equals_is_zero():
+    table = pd.concat([runs([0.9, 0.8], arm="a"), runs([0.9, 0.8], arm="b")])
+    assert RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.7).measure(table).values.tolist() == [0, 0]
+    assert math.isclose(rounds_to(table[table.arm == "a"], "accuracy_mean", 0.0)["rounds"].iloc[0], 0.5)
