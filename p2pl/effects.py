@@ -171,7 +171,8 @@ class Slope:
     """How a RoundsRatio changes with a factor: its slope over the groups of rows that `by` tells apart, seed by seed.
 
     x: the factor, of the experiment of a group's runs. among: the groups whose label begins so. A seed with a group
-    that reached the target with neither of the two has no value; with one of them, a bound of unknown side.
+    that reached the target with neither of the two has no value; with only one of them, a bound, of unknown side if the
+    groups pull to both.
     """
 
     ratio: RoundsRatio
@@ -194,8 +195,9 @@ class Slope:
         x = np.array([factors[label] for label in complete.columns])
         x = x - x.mean()
         slopes = complete @ x / (x @ x)
-        exact = (pd.DataFrame(bounds).loc[complete.index] == 0).all(axis=1)
-        return Measured(slopes, pd.Series(0.0, complete.index).where(exact))
+        pulls = np.sign(pd.DataFrame(bounds).loc[complete.index, complete.columns] * x)
+        torn = (pulls.max(axis=1) > 0) & (pulls.min(axis=1) < 0)
+        return Measured(slopes, np.sign(pulls.sum(axis=1)).mask(torn))
 
     def _runs(self, table: pd.DataFrame, here: Where) -> list[str]:
         return list(select(table, {**self.ratio.a, **here})["run"].unique())

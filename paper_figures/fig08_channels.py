@@ -1,9 +1,9 @@
 """**How messages are lost, or late.** Rows: what becomes of the messages; all that lose any lose the same share of them
-(devices that are away, the same share of links; lost packets, of the parts of each message). Against the loss-free
-channel, seed by seed: (a) rounds until the mean device reaches {target}, as the binary logarithm of the ratio (1: twice
-the rounds); (b) final test accuracy of the worst device; (c) final consensus distance, as the binary logarithm of the
-ratio. Small marks: seeds (triangles: only a bound is known); large marks: means over n = {seeds} seeds with 95 %
-Student-t intervals.
+(devices that are away, the same share of links; lost packets, of the parts of each message). The election at the start
+takes whole messages only, so that lost packets prevent it. Against the loss-free channel, seed by seed: (a) rounds
+until the mean device reaches {target}, as the binary logarithm of the ratio (1: twice the rounds); (b) final test
+accuracy of the worst device; (c) final consensus distance, as the binary logarithm of the ratio. Small marks: seeds
+(triangles: only a bound is known); large marks: means over n = {seeds} seeds with 95 % Student-t intervals.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def distance(table: pd.DataFrame, a: Where, b: Where) -> Measured:
 
 
 PANELS: dict[str, Callable[[pd.DataFrame, Where, Where], Measured]] = {
-    "rounds (log2 ratio)": rounds,
-    "worst device (points)": worst,
-    "consensus distance (log2 ratio)": distance,
+    "rounds to the target: log2 ratio": rounds,
+    "worst device at the end: points": worst,
+    "consensus distance at the end: log2 ratio": distance,
 }
 
 
@@ -57,7 +57,8 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
             rows = {one: measure(table, {"failures": one, **here}, {"failures": CONTROL, **here}) for one in failures}
             dots(ax, rows, look, shift=0.3 * (place - (len(looks) - 1) / 2))
         label_rows(ax, failures, visible=ax is axes[0])
-        ax.set_xlabel(label)
-        style.panel(ax, letter, "against no losses")
+        what, unit = label.split(": ")
+        ax.set_xlabel(f"{unit} against no losses")
+        style.panel(ax, letter, what)
     style.legend(figure, looks, title="graph")
     return figure
