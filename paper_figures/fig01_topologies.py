@@ -3,8 +3,8 @@ the graphs (random ones as drawn for seed {seed}), with their diameter and the s
 (SLEM) of the mixing weights. Below: test accuracy of the mean device and of the worst device at the end of each
 round, against rounds (left) and against all bytes sent so far, the server's and those of the synchronization before
 the first round included, divided by the number of devices (right; at the mean over seeds). Centralized and isolated
-training send nothing: on the right they stand as their final accuracy. The axes of accuracy are logarithmic in the
-error.
+training send nothing: on the right they stand as their final accuracy. Each has its own learning rate (lr), the best
+for its final accuracy on seeds of which none is here. The axes of accuracy are logarithmic in the error.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     figure = style.page(6.3)
     top, bottom = figure.subfigures(2, 1, height_ratios=[1, 3.6], squeeze=False)[:, 0]
     graphs(top, {arm: one for arm, one in experiments.items() if one.uses_graph}, looks)
-    curves(bottom, last_phase(table), {arm: one.devices for arm, one in experiments.items()}, looks)
+    curves(bottom, last_phase(table), experiments, looks)
     return figure
 
 
@@ -61,8 +61,10 @@ def graphs(figure: SubFigure, experiments: dict[str, Experiment], looks: dict[st
         ax.set_axis_off()
 
 
-def curves(figure: SubFigure, table: pd.DataFrame, devices: dict[str, int], looks: dict[str, Look]) -> None:
+def curves(figure: SubFigure, table: pd.DataFrame, experiments: dict[str, Experiment], looks: dict[str, Look]) -> None:
     """Accuracy of the mean and of the worst device, against rounds and bytes."""
+    devices = {arm: one.devices for arm, one in experiments.items()}
+    rates = {arm: f"{style.words(arm)}, lr {one.training.lr:g}" for arm, one in experiments.items()}
     table = table.assign(megabytes=table["bytes_sent"] / table["arm"].map(devices) / 1e6)
     sent = table[table["megabytes"] > 0]
     axes, letters = figure.subplots(2, 2, sharey="row", sharex="col"), iter("abcd")
@@ -79,7 +81,7 @@ def curves(figure: SubFigure, table: pd.DataFrame, devices: dict[str, int], look
     axes[1, 0].set_xlabel("round")
     axes[1, 1].set_xlabel("sent per device (MB)")
     axes[1, 1].set_xscale("log")
-    style.legend(figure, looks)
+    style.legend(figure, looks, names=rates)
 
 
 def level(ax: Axes, rows: pd.DataFrame, value: str, look: Look) -> None:

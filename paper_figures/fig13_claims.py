@@ -2,7 +2,7 @@
 intervals over n = {seeds} seeds, paired; grey: the limits in the rule of the claim. Filled marks: the claim holds;
 crosses: it does not; open marks: undecided; †: the value of some seeds is only a bound, for a run ended before it got
 there. Left: binary logarithms of ratios of rounds to the experiment's target accuracy; -1 means half the rounds. Right:
-differences of test accuracy in percentage points. Triangles at an edge point to what lies beyond it.
+differences of test accuracy in percentage points, on an axis of their square roots. Triangles: the interval goes on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     figure = style.page(0.9 + 0.135 * max(len(rows) for rows in columns.values()))
     axes = figure.subplots(1, len(columns), squeeze=False)[0]
     for ax, (unit, rows), letter in zip(axes, columns.items(), "ab", strict=True):
-        forest(ax, rows)
+        forest(ax, rows, unit)
         ax.set_xlabel(COLUMNS[unit])
         style.panel(ax, letter, "rounds" if unit == "log2 rounds" else "accuracy")
     return figure
@@ -50,11 +50,14 @@ def rows_of(unit: str, results: Mapping[str, pd.DataFrame]) -> list[Row]:
     return rows
 
 
-def forest(ax: Axes, rows: list[Row]) -> None:
+def forest(ax: Axes, rows: list[Row], unit: str) -> None:
     """Intervals from the top down, with the limits of their rules behind them."""
     ax.set_ylim(len(rows) - 0.4, -0.6)
     span = reach([row for row in rows if isinstance(row, Judgement)])
-    ax.set_xlim(-1.05 * span, 1.05 * span)
+    if unit == "points":
+        ax.set_xscale("function", functions=(signed_root, lambda root: root * np.abs(root)))
+        ax.set_xticks([tick for tick in (-30, -10, -2, 0, 2, 10, 30) if abs(tick) <= span])
+    ax.set_xlim(-1.1 * span, 1.1 * span)
     for height, row in enumerate(rows):
         if isinstance(row, Judgement):
             interval(ax, height, row, span)
@@ -68,11 +71,15 @@ def forest(ax: Axes, rows: list[Row]) -> None:
 
 
 def reach(judged: list[Judgement]) -> float:
-    """How far an axis goes to either side of 0."""
-    lengths = [one.interval.high - one.interval.low for one in judged if one.interval.n > 1]
-    means = [abs(one.interval.mean) for one in judged if one.interval.n]
-    limits = [abs(one.claim.holds_if.limit) for one in judged]
-    return float(max(*limits, 2 * np.median(lengths or [0]), np.quantile(means or [0], 0.9)))
+    """How far an axis goes to either side of 0: all means and limits are on it, and all but very long intervals."""
+    seen = [one.interval for one in judged if one.interval.n > 1]
+    ends = [max(abs(one.low), abs(one.high)) for one in seen] or [0.0]
+    must = [abs(one.mean) for one in seen] + [abs(one.claim.holds_if.limit) for one in judged]
+    return float(max(*must, min(max(ends), 3 * np.median(ends))))
+
+
+def signed_root(x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sign(x) * np.sqrt(np.abs(x)))
 
 
 def interval(ax: Axes, height: int, one: Judgement, span: float) -> None:

@@ -133,11 +133,17 @@ def _per_cent(nines: np.ndarray) -> np.ndarray:
     return np.asarray(100 - 10.0**-nines)
 
 
-def legend(figure: FigureBase, styles: Mapping[Any, Look], title: str | None = None, columns: int = 4) -> None:
-    """One legend below all panels."""
+def legend(
+    figure: FigureBase,
+    styles: Mapping[Any, Look],
+    title: str | None = None,
+    columns: int = 4,
+    names: Mapping[Any, str] | None = None,
+) -> None:
+    """One legend below all panels. names: what stands there for each, if not its words."""
     lines = [Line2D([], [], **look._asdict(), markeredgecolor="white") for look in styles.values()]
-    names = [words(name) for name in styles]
-    figure.legend(lines, names, title=title, loc="outside lower center", ncols=min(columns, len(lines)))
+    said = [(names or {}).get(name) or words(name) for name in styles]
+    figure.legend(lines, said, title=title, loc="outside lower center", ncols=min(columns, len(lines)))
 
 
 def panel(ax: Axes, letter: str, title: str) -> None:
