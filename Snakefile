@@ -150,7 +150,8 @@ rule claims:
     input:
         expand("<results>/tables/{block}.parquet", block=BLOCKS),
     output:
-        report("<results>/claims.md", category="Claims"),
+        table=report("<results>/claims.md", category="Claims"),
+        evidence="<results>/claims.json",
     log:
         "<results>/logs/claims.log",
     conda:
@@ -158,4 +159,4 @@ rule claims:
     params:
         code=fingerprint.of_files("paper_figures/claims_table.py"),
     shell:
-        "python -m paper_figures.claims_table {input} --out {output} > {log} 2>&1"
+        "python -m paper_figures.claims_table {input} --out {output.table} > {log} 2>&1"

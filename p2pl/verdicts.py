@@ -16,10 +16,13 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from p2pl.effects import Effect, NotRun
+from p2pl.effects import Effect, Measured, NotRun
 from p2pl.stats import Interval, t_interval
 
 Verdict = Literal["holds", "does not hold", "undecided", "not run"]
+
+NOTHING = Measured(pd.Series(dtype=float), pd.Series(dtype=float))
+NO_INTERVAL = Interval(float("nan"), float("nan"), float("nan"), 0)
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,17 @@ class Claim:
 
 
 class Judgement(NamedTuple):
-    """A claim with what was seen. bounded: of how many seeds the value is only a bound."""
+    """A claim with what was seen, a value a seed, and their interval (NaN and n = 0 if there are none)."""
 
     claim: Claim
+    measured: Measured
     interval: Interval
-    bounded: int
     verdict: Verdict
+
+    @property
+    def bounded(self) -> int:
+        """Of how many seeds the value is only a bound."""
+        return int((self.measured.bound != 0).sum())
 
 
 def judge(claim: Claim, tables: Mapping[str, pd.DataFrame]) -> Judgement:
@@ -106,15 +114,18 @@ def judge(claim: Claim, tables: Mapping[str, pd.DataFrame]) -> Judgement:
     """
     if claim.experiment not in tables:
         raise ValueError(f"claim '{claim.name}' is about '{claim.experiment}', of which there is no table")
-    nothing = Interval(float("nan"), float("nan"), float("nan"), 0)
     table = tables[claim.experiment]
     try:
         if claim.on not in (None, *table.attrs.get("data", {})):
             raise NotRun(f"the results are not of {claim.on}")
-        values, bound = claim.effect.measure(table)
+        return decide(claim, claim.effect.measure(table))
     except NotRun:
-        return Judgement(claim, nothing, 0, "not run")
-    if len(values) == 0:
-        return Judgement(claim, nothing, 0, "undecided")
-    interval = t_interval(values)
-    return Judgement(claim, interval, int((bound != 0).sum()), claim.holds_if.judge(interval, bound))
+        return Judgement(claim, NOTHING, NO_INTERVAL, "not run")
+
+
+def decide(claim: Claim, measured: Measured) -> Judgement:
+    """The verdict on what was measured."""
+    if len(measured.values) == 0:
+        return Judgement(claim, measured, NO_INTERVAL, "undecided")
+    interval = t_interval(measured.values)
+    return Judgement(claim, measured, interval, claim.holds_if.judge(interval, measured.bound))

@@ -1,4 +1,4 @@
-"""`claims.md`: every claim with what was seen of it and the verdict.
+"""`claims.md`: every claim with what was seen of it and the verdict; `claims.json`: the same, and a value a seed.
 
 python -m paper_figures.claims_table results/tables/*.parquet --out results/claims.md
 """
@@ -6,9 +6,11 @@ python -m paper_figures.claims_table results/tables/*.parquet --out results/clai
 from __future__ import annotations
 
 import argparse
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -22,7 +24,7 @@ from paper_figures.claims import SECTIONS
 HEADER = """\
 # Claims
 
-{counts}, of {claims} claims. Each is judged by its own 95 % Student-t interval over n paired seeds and by the rule
+Of {claims} claims {counts}. Each is judged by its own 95 % Student-t interval over n paired seeds and by the rule
 beside it: about one true effect in twenty lies outside its interval, so single rows of so many are to be read with that
 in mind, and rows that share seeds are not independent. An interval that neither bears a claim out nor refutes it leaves
 it *undecided*.
@@ -36,31 +38,22 @@ Data: {data}.
 """
 
 
-def report(tables: Mapping[str, pd.DataFrame]) -> str:
-    """The text of claims.md: a row for each claim whose experiment is among the tables."""
-    sections = {
-        title: [judge(claim, tables) for claim in claims if claim.experiment in tables]
-        for title, claims in SECTIONS.items()
+def record(section: str, one: Judgement, table: pd.DataFrame) -> dict[str, Any]:
+    """All that claims.md says of a claim, as plain data."""
+    mean, low, high, n = one.interval
+    seen = f"{mean:+.2f} ({low:+.2f} to {high:+.2f}, {n}) {one.claim.effect.unit}{' †' if one.bounded else ''}"
+    return {
+        "name": one.claim.name,
+        "section": section,
+        "says": one.claim.says,
+        "source": one.claim.source,
+        "experiment": f"{one.claim.experiment}: {scale(table)}",
+        "values": {str(seed): value for seed, value in one.measured.values.items()},
+        "bound": {str(seed): None if side != side else side for seed, side in one.measured.bound.items()},
+        "effect": seen if n else "–" if one.verdict == "not run" else "no seed got there",
+        "holds if": str(one.claim.holds_if),
+        "verdict": one.verdict,
     }
-    verdicts = Counter(one.verdict for judged in sections.values() for one in judged)
-    sources = {f["source"]: f for table in tables.values() for f in table.attrs["data"].values()}
-    text = HEADER.format(
-        counts=", ".join(f"{count} **{verdict}**" for verdict, count in verdicts.most_common()),
-        claims=verdicts.total(),
-        data="; ".join(f"{name} (SHA-256 {facts['checksum'][:12]}…)" for name, facts in sources.items()),
-    )
-    return text + "".join(section(title, judged, tables) for title, judged in sections.items() if judged)
-
-
-def section(title: str, judged: list[Judgement], tables: Mapping[str, pd.DataFrame]) -> str:
-    """A heading and its rows."""
-    lines = [
-        f"\n## {title}\n",
-        "| claim | source | experiment | effect (95 % interval, n) | holds if | verdict |",
-        "|---|---|---|---|---|---|",
-        *(row(one, scale(tables[one.claim.experiment])) for one in judged),
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def scale(table: pd.DataFrame) -> str:
@@ -71,23 +64,52 @@ def scale(table: pd.DataFrame) -> str:
     return f"K = {devices}, {rounds} rounds, target {target}"
 
 
-def row(one: Judgement, size: str) -> str:
-    mean, low, high, n = one.interval
-    seen = f"{mean:+.2f} ({low:+.2f} to {high:+.2f}, {n}) {one.claim.effect.unit}"
-    if not n:
-        seen = "–" if one.verdict == "not run" else "no seed got there"
-    mark = " †" if one.bounded else ""
-    cells = (one.claim.says, one.claim.source, f"{one.claim.experiment}: {size}", seen + mark, str(one.claim.holds_if))
-    return f"| {' | '.join(cells)} | **{one.verdict}** |"
+def records(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """Every claim whose experiment is among the tables."""
+    return [
+        record(section, judge(claim, tables), tables[claim.experiment])
+        for section, claims in SECTIONS.items()
+        for claim in claims
+        if claim.experiment in tables
+    ]
+
+
+def sources(tables: Mapping[str, pd.DataFrame]) -> str:
+    """The data behind the tables."""
+    known = {facts["source"]: facts for table in tables.values() for facts in table.attrs["data"].values()}
+    return "; ".join(f"{name} (SHA-256 {facts['checksum'][:12]}…)" for name, facts in known.items())
+
+
+def report(data: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The text of claims.md."""
+    counts = Counter(row["verdict"] for row in rows).most_common()
+    text = HEADER.format(counts=counted(counts), claims=len(rows), data=data)
+    for section in dict.fromkeys(row["section"] for row in rows):
+        text += f"\n## {section}\n\n| claim | source | experiment | effect (95 % interval, n) | holds if | verdict |\n"
+        text += "|---|---|---|---|---|---|\n"
+        for row in rows:
+            if row["section"] == section:
+                cells = (row[key] for key in ("says", "source", "experiment", "effect", "holds if"))
+                text += f"| {' | '.join(cells)} | **{row['verdict']}** |\n"
+    return text
+
+
+def counted(counts: Sequence[tuple[str, int]]) -> str:
+    """`18 hold, 11 do not, ...`"""
+    plural = {"holds": "hold", "does not hold": "do not hold", "undecided": "are undecided", "not run": "were not run"}
+    return ", ".join(f"{count} {plural[verdict]}" for verdict, count in counts)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m paper_figures.claims_table", description="Judge the claims.")
     parser.add_argument("tables", nargs="+", type=Path, help="tables of experiments, from `p2pl collect`")
-    parser.add_argument("--out", required=True, type=Path, help="claims.md to write")
+    parser.add_argument("--out", required=True, type=Path, help="claims.md to write; claims.json is written beside it")
     options = parser.parse_args()
-    text = report({path.stem: results.load(path) for path in options.tables})
-    write_whole(options.out, lambda file: file.write(text.encode()))
+    tables = {path.stem: results.load(path) for path in options.tables}
+    data, rows = sources(tables), records(tables)
+    evidence = json.dumps({"data": data, "claims": rows}, indent=1, ensure_ascii=False)
+    write_whole(options.out.with_suffix(".json"), lambda file: file.write(evidence.encode()))
+    write_whole(options.out, lambda file: file.write(report(data, rows).encode()))
 
 
 if __name__ == "__main__":

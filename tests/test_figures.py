@@ -17,7 +17,7 @@ from p2pl import results, sweep
 from paper_figures.__main__ import draw, save
 from paper_figures.captions import among
 from paper_figures.claims import CLAIMS
-from paper_figures.claims_table import report
+from paper_figures.claims_table import records, report, sources
 from paper_figures.style import paper, words
 
 REPOSITORY = Path(__file__).parent.parent
@@ -37,7 +37,7 @@ def made_up_cell(cell: sweep.Cell, folder: Path, diverges: bool) -> None:
         ends = diverges and seed == cell.seeds[-1]
         status = f"diverged at round {DIVERGED}" if ends else "finished"
         facts["specs"][experiment.key], facts["status"][experiment.key] = experiment.spec(), status
-        for number in range(DIVERGED if ends else experiment.rounds + 1):
+        for number in range(DIVERGED if ends else min(experiment.rounds, 8) + 1):
             for phase in ("learn", "cooperate") if number else ("start",):
                 mean = level * (1 - 0.9 * np.exp(-number / 2)) - 0.01 * rng.random()
                 rows.append({
@@ -143,7 +143,8 @@ def test_every_claim_has_a_row_with_its_rule_and_a_computed_verdict(tmp_path: Pa
     for block in table["experiments"].values():
         block["seeds"] = block["seeds"][:2] if isinstance(block["seeds"], list) else 2
     tables = made_up_tables(tmp_path, table, diverging=False)
-    text = report({block: results.load(path) for block, path in tables.items()})
+    loaded = {block: results.load(path) for block, path in tables.items()}
+    text = report(sources(loaded), records(loaded))
     rows = [line for line in text.splitlines() if line.endswith("** |")]
     assert len(rows) == len(CLAIMS)
     for claim, row in zip(CLAIMS, rows, strict=True):

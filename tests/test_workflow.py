@@ -78,7 +78,7 @@ def test_everything_is_there_and_then_nothing_is_to_be_done(finished: Path) -> N
     keys = [cell.key for cell in index(read_table(finished / "tiny.yaml"))["topologies"]]
     figures = {f"figures/fig01_topologies.{suffix}" for suffix in ("pdf", "png", "rst")}
     tables = {f"tables/topologies.{suffix}" for suffix in ("parquet", "json")}
-    others = {"data/digits.json", "claims.md"}
+    others = {"data/digits.json", "claims.md", "claims.json"}
     assert set(files(finished)) == others | {f"runs/{key}.parquet" for key in keys} | tables | figures
     said = snakemake(finished, "--cores", "1", "--report", "report.html", "--report-after-run")
     assert NOTHING in said
