@@ -18,8 +18,9 @@ RUNS = {
 
 
 def recipes():
-    """The files that docs/adding.md tells to write: their paths and contents."""
-    blocks = re.findall(r"```python\n# (p2pl/\S+\.py)\n(.*?)```", (ROOT / "docs/adding.md").read_text(), re.DOTALL)
+    """The files that README.md and docs/adding.md tell to write: their paths and contents."""
+    pages = (ROOT / "README.md").read_text() + (ROOT / "docs/adding.md").read_text()
+    blocks = re.findall(r"```python\n# (p2pl/\S+\.py)\n(.*?)```", pages, re.DOTALL)
     return {Path(path).stem: (path, code) for path, code in blocks}
 
 

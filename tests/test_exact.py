@@ -37,6 +37,14 @@ def test_p2pl_on_the_complete_graph_is_fedavg(sizes):
     torch.testing.assert_close(p2pl, fedavg, rtol=0, atol=1e-13)
 
 
+def test_affinity_in_cooperation_is_a_smaller_self_weight():
+    """(1 - eta) W + eta B, B the weights of the others alone, is W damped by 1 + eta / 2 where self weights are 1/3."""
+    affinity = trajectory(topology="ring", algorithm={"name": "p2pl", "eta_b": 0.5})
+    smaller = trajectory(topology="ring", mixing={"name": "p2pl", "damping": 1.25})
+    assert (affinity - trajectory(topology="ring")).abs().max() > 1e-3
+    torch.testing.assert_close(affinity, smaller, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("graph", ["star", "erdos_renyi"])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_adapt_then_combine_is_combine_then_adapt_averaged_once_more(graph, momentum):
