@@ -11,23 +11,16 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure, SubFigure
 
-from p2pl.drawing import layout
 from p2pl.experiment import Experiment
 from p2pl.graph import describe
 from p2pl.stats import last_phase
 from paper_figures import style
-from paper_figures.style import BLACK, GREY, Look
+from paper_figures.graphs import draw_graph
+from paper_figures.style import Look
 
 NEEDS = ("topologies",)
-
-REFERENCES = {
-    "FedAvg": Look(BLACK, "-", "*"),
-    "centralized": Look(BLACK, (0, (1, 1.5)), "None"),
-    "isolated": Look(GREY, (0, (5, 1.5)), "None"),
-}
 
 
 def draw(results: dict[str, pd.DataFrame]) -> Figure:
@@ -36,7 +29,7 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     experiments = {
         arm: Experiment.of(table.attrs["specs"][run]) for arm, run in zip(first["arm"], first["run"], strict=True)
     }
-    looks = style.looks(list(experiments), REFERENCES)
+    looks = style.looks(list(experiments), style.REFERENCES)
     figure = style.page(6.3)
     top, bottom = figure.subfigures(2, 1, height_ratios=[1, 3.6], squeeze=False)[:, 0]
     graphs(top, {arm: one for arm, one in experiments.items() if one.uses_graph}, looks)
@@ -49,16 +42,7 @@ def graphs(figure: SubFigure, experiments: dict[str, Experiment], looks: dict[st
     axes = figure.subplots(1, len(experiments), squeeze=False)[0]
     for ax, (arm, one) in zip(axes, experiments.items(), strict=True):
         facts = describe(one.topology, one.devices, one.mixing, one.seed)
-        places = layout(facts.network.at(0))
-        lines = [places[list(edge)] for edge in facts.edges]
-        crowd = len(lines) / one.devices
-        ax.add_collection(LineCollection(lines, colors="0.5", linewidths=0.6, alpha=min(0.9, 4 / crowd), zorder=1))
-        ax.scatter(*places.T, s=9, color=looks[arm].color, zorder=2)
-        ax.set_title(arm, color=looks[arm].color, loc="center")
-        said = f"diameter {facts.diameter}, SLEM {facts.slem:.2f}"
-        ax.annotate(said, (0.5, -0.04), xycoords="axes fraction", ha="center", va="top")
-        ax.set_aspect("equal")
-        ax.set_axis_off()
+        draw_graph(ax, facts, looks[arm].color, arm, f"diameter {facts.diameter}, SLEM {facts.slem:.2f}")
 
 
 def curves(figure: SubFigure, table: pd.DataFrame, experiments: dict[str, Experiment], looks: dict[str, Look]) -> None:
