@@ -1,9 +1,9 @@
 """What a claim is about: one number a seed, defined before anybody looks.
 
-    Difference     value(a) - value(b) in a round                                          percentage points
+    Difference     value(a) - value(b) at the end                                          percentage points
     RoundsRatio    log2( rounds(a) / rounds(b) ) to a test accuracy                        doublings
     PhaseGap       accuracy after cooperation - after learning, mean over rounds           percentage points
-    Slope          least-squares slope of the RoundsRatio of many groups against a factor  doublings per unit
+    Slope          least-squares slope of an effect over many groups against a factor      its unit
 
 Seeds are paired: a and b share data, graph, batch orders and first draws, and what they share cancels.
 """
@@ -59,33 +59,36 @@ def select(table: pd.DataFrame, where: Where) -> pd.DataFrame:
     return found
 
 
-def by_seed(table: pd.DataFrame, where: Where, value: str, round: int | None = None) -> pd.Series:
-    """One value a seed, after cooperation in `round`, or in the last round that every seed of these rows reached."""
-    rows = select(table, {**where, "phase": "cooperate"})
-    last = int(rows.groupby("seed")["round"].max().min()) if round is None else round
-    return rows[rows["round"] == last].set_index("seed")[value].dropna()
+def after_cooperation(table: pd.DataFrame, where: Where, value: str) -> pd.DataFrame:
+    """A column for each seed, a row for each round that any of them reached; NaN where one has ended before."""
+    return select(table, {**where, "phase": "cooperate"}).pivot(index="round", columns="seed", values=value)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """value of `a` minus value of `b`, in percentage points, after cooperation in `round` (the last by default).
+    """value of `a` minus value of `b`, in percentage points, after the last cooperation.
 
-    b: rows, or a number to compare with.
+    b: rows, or a number to compare with. Of a seed with a diverged run, the last difference that both have is a bound:
+    a run that diverges counts as worse than what it was.
     """
 
     a: Where
     b: Where | float
     value: str = "accuracy_mean"
     value_of_b: str | None = None
-    round: int | None = None
     unit: str = "points"
 
     def measure(self, table: pd.DataFrame) -> Measured:
-        first = by_seed(table, self.a, self.value, self.round)
-        known = isinstance(self.b, float)
-        second = self.b if known else by_seed(table, self.b, self.value_of_b or self.value, self.round)  # type: ignore[arg-type]
-        values = 100 * (first - second).dropna()
-        return Measured(values, values * 0)
+        first = after_cooperation(table, self.a, self.value)
+        if isinstance(self.b, float):
+            second = first * 0 + self.b
+        else:
+            second = after_cooperation(table, self.b, self.value_of_b or self.value)
+        values = 100 * (first - second).ffill().iloc[-1].dropna()
+        last = max(first.index.max(), second.index.max())
+        worse, better = (side.reindex([last]).isna().iloc[0].astype(float) for side in (first, second))
+        bound = (better - worse).mask((better > 0) & (worse > 0))
+        return Measured(values, bound.reindex(values.index) if not isinstance(self.b, float) else -worse[values.index])
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class RoundsRatio:
     """log2 of (rounds of `a` / rounds of `b`) to a test accuracy: -1 means half the rounds.
 
     target: the accuracy; by default the `evaluation.target` of the runs of `a`. Rounds are interpolated between
-    evaluations. A run that never got there counts as if it had at its end: the ratio is then a bound, from which side
+    evaluations. A run that never got there counts as if it had at the end: the ratio is then a bound, from which side
     is said; if neither got there, it is unknown and the seed has no value.
     """
 
@@ -122,14 +125,15 @@ def target_of(table: pd.DataFrame, where: Where) -> float:
 def rounds_to(table: pd.DataFrame, value: str, target: float) -> pd.DataFrame:
     """For each seed: `rounds` until the value at the end of a round reaches target, linear between evaluations.
 
-    reached: whether it did; if not, `rounds` is where the run ended.
+    reached: whether it did; if not, `rounds` is where the runs ended (a diverged one would not have got there, either).
     """
     found = {}
+    end = float(table["round"].max())
     for seed, rows in table[table["phase"] != "learn"].sort_values("round").groupby("seed"):
         rounds, values = rows["round"].to_numpy(float), rows[value].to_numpy(float)
         above = np.flatnonzero(values >= target)
         if not len(above):
-            found[seed] = rounds[-1], False
+            found[seed] = end, False
         elif above[0] == 0:
             found[seed] = max(rounds[0], 0.5), True  # there at once: half a round, so that a ratio can be taken
         else:
@@ -153,10 +157,11 @@ class PhaseGap:
 
     def measure(self, table: pd.DataFrame) -> Measured:
         gaps = [self._gap(table, where) for where in (self.a, self.b) if where is not None]
-        values = (gaps[0] - gaps[1] if len(gaps) > 1 else gaps[0]).dropna()
-        return Measured(values, values * 0)
+        values = gaps[0] - gaps[1] if len(gaps) > 1 else gaps[0]
+        return Measured(values.dropna(), values.dropna() * 0)
 
     def _gap(self, table: pd.DataFrame, where: Where) -> pd.Series:
+        """Of the seeds whose runs went to the end."""
         late = select(table, where)
         late = late[late["round"] > 2 / 3 * late["round"].max()]
         phases = late.pivot_table(index="seed", columns="phase", values=self.value)
@@ -168,36 +173,37 @@ class PhaseGap:
 
 @dataclass(frozen=True)
 class Slope:
-    """How a RoundsRatio changes with a factor: its slope over the groups of rows that `by` tells apart, seed by seed.
+    """How an effect changes with a factor: its slope over the groups of rows that `by` tells apart, seed by seed.
 
-    x: the factor, of the experiment of a group's runs. among: the groups whose label begins so. A seed with a group
-    that reached the target with neither of the two has no value; with only one of them, a bound, of unknown side if the
-    groups pull to both.
+    x: the factor, of the experiment of a group's runs. among: the groups whose label begins so. A seed for which some
+    group has no value has none; one for which some group has only a bound has a bound, of unknown side if the groups
+    pull to both.
     """
 
-    ratio: RoundsRatio
+    effect: RoundsRatio | Difference
     by: str
     x: Callable[[Experiment], float]
     among: str = ""
-    unit: str = "log2 rounds"
+
+    @property
+    def unit(self) -> str:
+        return self.effect.unit
 
     def measure(self, table: pd.DataFrame) -> Measured:
         groups = [label for label in table[self.by].unique() if str(label).startswith(self.among)]
-        ratios, factors, bounds = {}, {}, {}
+        effects, factors, bounds = {}, {}, {}
         for label in groups:
             here = {self.by: label}
-            part = replace(self.ratio, a={**self.ratio.a, **here}, b={**self.ratio.b, **here})
-            ratios[label], bounds[label] = part.measure(table)
-            (factors[label],) = {self.x(Experiment.of(table.attrs["specs"][run])) for run in self._runs(table, here)}
+            part = replace(self.effect, a={**self.effect.a, **here}, b={**self.effect.b, **here})  # type: ignore[dict-item]
+            effects[label], bounds[label] = part.measure(table)
+            runs = select(table, {**self.effect.a, **here})["run"].unique()
+            (factors[label],) = {self.x(Experiment.of(table.attrs["specs"][run])) for run in runs}
         if len(set(factors.values())) < 2:
             raise NotRun(f"no two values of the factor among {groups}")
-        complete = pd.DataFrame(ratios).dropna()
+        complete = pd.DataFrame(effects).dropna()
         x = np.array([factors[label] for label in complete.columns])
         x = x - x.mean()
         slopes = complete @ x / (x @ x)
         pulls = np.sign(pd.DataFrame(bounds).loc[complete.index, complete.columns] * x)
-        torn = (pulls.max(axis=1) > 0) & (pulls.min(axis=1) < 0)
+        torn = (pulls.max(axis=1) > 0) & (pulls.min(axis=1) < 0) | pulls.isna().any(axis=1)
         return Measured(slopes, np.sign(pulls.sum(axis=1)).mask(torn))
-
-    def _runs(self, table: pd.DataFrame, here: Where) -> list[str]:
-        return list(select(table, {**self.ratio.a, **here})["run"].unique())

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from p2pl.effects import Difference, Measured, RoundsRatio, Where, by_seed
+from p2pl.effects import Difference, Measured, RoundsRatio, Where, after_cooperation
 from paper_figures import style
 from paper_figures.dots import dots, label_rows
 
@@ -33,8 +33,8 @@ def worst(table: pd.DataFrame, a: Where, b: Where) -> Measured:
 
 def distance(table: pd.DataFrame, a: Where, b: Where) -> Measured:
     """log2 of the ratio of the final consensus distances."""
-    ratio = by_seed(table, a, "consensus_distance") / by_seed(table, b, "consensus_distance")
-    values = ratio.dropna().map(np.log2)
+    ratio = after_cooperation(table, a, "consensus_distance") / after_cooperation(table, b, "consensus_distance")
+    values = ratio.iloc[-1].dropna().map(np.log2)
     return Measured(values, values * 0)
 
 

@@ -28,6 +28,20 @@ def test_a_difference_to_a_number_or_of_two_values():
     assert spread.measure(table).values.tolist() == pytest.approx([-10, -10])
 
 
+def test_a_run_that_diverged_counts_as_worse_than_it_was():
+    table = pd.concat([runs([0.8, 0.8, 0.8], arm="a"), runs([0.7, 0.7, 0.7], arm="b")])
+    gone = (table.arm == "a") & (table.seed == 1) | (table.arm == "b") & (table.seed == 2)
+    values, bound = Difference({"arm": "a"}, {"arm": "b"}).measure(table[~(gone & (table["round"] >= 3))])
+    early = 10 * (1 - math.exp(-0.8))
+    assert values.tolist() == pytest.approx([10 * (1 - math.exp(-4)), early, early])
+    assert bound.tolist() == [0, -1, 1]
+    _, bound = Difference({"arm": "a"}, 0.5).measure(table[~(gone & (table["round"] >= 3))])
+    assert bound.tolist() == [0, -1, 0]
+    short = rounds_to(table[(table.arm == "a") & ~(gone & (table["round"] >= 3))], "accuracy_mean", 0.75)
+    assert short["rounds"].tolist()[1] == 10
+    assert short["reached"].tolist() == [True, False, True]
+
+
 def test_the_target_is_the_runs_own():
     table = pd.concat([runs([0.9], rate=0.2, rounds=30, arm="a"), runs([0.9], rate=0.1, rounds=30, arm="b")])
     table = table.assign(run="r")
