@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import checkout, files, jobs, start
+from pipeline import checkout, files, jobs, script, start
 
 from p2pl.lock import hold
 
@@ -72,3 +72,28 @@ def test_killed_and_made_again_it_ends_with_the_same_bytes(finished: Path, tmp_p
     assert jobs(said) == {"collect": 1, "figure": 1, "claims": 1, "all": 1}
     assert kept.stat().st_mtime_ns == made
     assert files(root) == files(finished)
+
+
+PYTHON = """
+test "$1" = -c && exec {python} "$@"
+echo "$@" >> asked
+mkdir -p .venv/bin && cp "$0" .venv/bin/python
+sleep 0.2
+"""
+
+
+def test_the_environment_is_built_once_and_anew_if_that_was_killed(tmp_path: Path) -> None:
+    """With a `python` that only says what it is asked for."""
+    checkout(tmp_path / "new")
+    script(tmp_path / "new" / "bin" / "python3", PYTHON.format(python=sys.executable))
+    for name in ("requirements.lock", "pyproject.toml"):
+        (tmp_path / "new" / name).touch()
+    command, asked = ("make", ".venv/.ready", "PYTHON=bin/python3"), tmp_path / "new" / "asked"
+    kill(start(tmp_path / "new", *command), lambda: asked.exists() and "-m pip" in asked.read_text())
+    asked.unlink()
+    both = [start(tmp_path / "new", *command) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    environment, packages, ours = asked.read_text().splitlines()
+    assert environment == "-m venv --clear .venv"
+    assert ("-r requirements.lock" in packages, "--editable ." in ours) == (True, True)
