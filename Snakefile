@@ -9,9 +9,10 @@ import json
 from pathlib import Path
 from shlex import quote
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
-from p2pl import fingerprint, registry, sweep
+from p2pl import fingerprint, lock, registry, sweep
 from paper_figures import needs
 
 min_version("9.20")
@@ -43,6 +44,12 @@ localrules:
     tune,
     figure,
     claims,
+
+
+# One Snakemake at a time for each table. Its own lock, off in profiles/default, is a file, and survives a `kill -9`.
+onstart:
+    if not lock.hold(Path(config["pathvars"]["results"], "logs", ".lock")):
+        raise WorkflowError(f"Directory cannot be locked: another Snakemake makes {config['pathvars']['results']}.")
 
 
 wildcard_constraints:

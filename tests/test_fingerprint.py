@@ -1,17 +1,17 @@
 """Which edits change which fingerprints. Each case edits a copy of the package and asks a fresh process."""
 
+import cProfile
 import json
 import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from p2pl import fingerprint
-from p2pl.experiment import Experiment
+from p2pl import fingerprint, sweep
 from p2pl.registry import FAMILIES
 
 REPOSITORY = Path(__file__).parent.parent
@@ -99,10 +99,33 @@ def test_every_component_has_a_fingerprint_of_its_own() -> None:
     assert len(set(found)) == len(found)
 
 
-def test_thousands_of_experiments_cost_no_time() -> None:
-    experiments = [Experiment(training={"lr": 0.01 * (1 + i)}) for i in range(50)]
-    fingerprint.of_experiment(experiments[0])
-    start = time.perf_counter()
-    for experiment in experiments * 40:
-        fingerprint.of_experiment(experiment)
-    assert time.perf_counter() - start < 0.5
+def table_of(cells: int) -> dict[str, Any]:
+    """A table of one block with so many cells of five seeds each."""
+    values = [0.001 * (1 + i) for i in range(cells // 4)]
+    arms = {"ring": {"topology": "ring"}, "star": {"topology": "star"}}
+    grid = {"training.lr": values, "failures": ["none", "bursts"]}
+    return {"experiments": {"many": {"asks": "How long does it take?", "arms": arms, "grid": grid, "seeds": 5}}}
+
+
+def calls_to_plan(table: dict[str, Any]) -> int:
+    """How many function calls the Snakefile makes to know a table's jobs: an exact measure of work, unlike seconds."""
+    with cProfile.Profile() as profile:
+        cells = {cell.key: cell for cell in sweep.index(table)["many"]}
+        jobs = [(cell.spec, fingerprint.of_experiment(cell.experiment)) for cell in cells.values()]
+    assert len(jobs) == len(sweep.index(table)["many"])
+    return int(sum(line.callcount for line in profile.getstats()))
+
+
+def test_a_table_of_thousands_of_runs_costs_each_component_once_and_each_cell_little() -> None:
+    caches = (fingerprint.of_component, fingerprint.of_files)
+    for cache in caches:
+        cache.cache_clear()
+    experiments = [cell.experiment for cell in sweep.index(table_of(400))["many"]]
+    assert 5 * len(experiments) == 2000
+    calls_to_plan(table_of(400))
+    components = {(family.kind, one.name) for experiment in experiments for family, one in experiment.components}
+    assert [cache.cache_info().misses for cache in caches] == [len(components), 1]
+
+    few, many = calls_to_plan(table_of(40)), calls_to_plan(table_of(400))
+    assert many < 10.5 * few
+    assert many < 10_000 * 400  # a second or so

@@ -1,95 +1,49 @@
-"""The pipeline in a copy of the repository: complete, idle when nothing has changed, and awake when logic has.
+"""The pipeline in a copy of the repository: complete, idle when nothing has changed, and awake when logic has."""
 
-The table is one experiment of two short runs, the least that every rule has something to do for.
-"""
-
-import os
-import re
-import shutil
-import subprocess
-import sys
-from collections import Counter
+import json
 from pathlib import Path
 
 import pytest
+from pipeline import NOTHING, REPOSITORY, files, jobs, snakemake
 
+from p2pl.results import load
 from p2pl.sweep import index, read_table
 
-REPOSITORY = Path(__file__).parent.parent
-TABLE = """
-pathvars: {results: results/tiny}
-defaults: {dataset: digits, devices: 3, samples: 60, model: {name: mlp, hidden: [4]}, rounds: 1}
-experiments:
-  topologies:
-    asks: Does it run?
-    arms: {ring: {topology: ring}, star: {topology: star}}
-    seeds: 1
-"""
-NOTHING = "Nothing to be done (all requested files are present and up to date)."
 
-
-def snakemake(root: Path, *arguments: str) -> str:
-    """What `snakemake` says about the tiny table in a copy of the repository."""
-    shims = root / "bin"  # `p2pl` and `python` as in the environment, but of the copy
-    environment = os.environ | {"PYTHONPATH": str(root), "PATH": f"{shims}{os.pathsep}{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "snakemake", "--configfile", "tiny.yaml", *arguments]
-    answer = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
-    logs = "".join(path.read_text(encoding="utf-8") for path in root.glob("results/tiny/logs/**/*.log"))
-    assert answer.returncode == 0, answer.stdout + answer.stderr + logs
-    return answer.stdout + answer.stderr
-
-
-def jobs(said: str) -> Counter[str]:
-    """How many jobs of each rule a dry run would execute."""
-    return Counter(re.findall(r"^(?:local)?rule (\w+):$", said, re.MULTILINE))
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the repository in which the tiny table has been run."""
-    root = tmp_path_factory.mktemp("repository")
-    for name in ("p2pl", "paper_figures", "config"):
-        shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / "Snakefile", root)
-    (root / "tiny.yaml").write_text(TABLE, encoding="utf-8")
-    (root / "bin").mkdir()
-    for name, module in (("p2pl", "-m p2pl.cli"), ("python", "")):
-        shim = root / "bin" / name
-        shim.write_text(f'#!/bin/sh\nexec {sys.executable} {module} "$@"\n', encoding="utf-8")
-        shim.chmod(0o755)
-    snakemake(root, "--cores", "2")
-    return root
-
-
-@pytest.fixture
-def copy(finished: Path, tmp_path: Path) -> Path:
-    """A copy of the finished repository that a test may edit; times of files are kept."""
-    shutil.copytree(finished, tmp_path / "copy")
-    return tmp_path / "copy"
-
-
-def files(root: Path) -> dict[str, bytes]:
-    results = root / "results" / "tiny"
-    kept = (path for path in results.rglob("*") if path.is_file() and "logs" not in path.parts)
-    return {str(path.relative_to(results)): path.read_bytes() for path in kept}
-
-
-def test_everything_is_there_and_then_nothing_is_to_be_done(finished: Path) -> None:
-    keys = [cell.key for cell in index(read_table(finished / "tiny.yaml"))["topologies"]]
+def test_everything_is_there_and_then_nothing_is_to_be_done(copy: Path) -> None:
+    keys = [cell.key for cell in index(read_table(copy / "tiny.yaml"))["topologies"]]
     figures = {f"figures/fig01_topologies.{suffix}" for suffix in ("pdf", "png", "rst")}
     tables = {f"tables/topologies.{suffix}" for suffix in ("parquet", "json")}
     others = {"data/digits.json", "claims.md", "claims.json"}
-    assert set(files(finished)) == others | {f"runs/{key}.parquet" for key in keys} | tables | figures
-    said = snakemake(finished, "--cores", "1", "--report", "report.html", "--report-after-run")
+    assert set(files(copy)) == others | {f"runs/{key}.parquet" for key in keys} | tables | figures
+    said = snakemake(copy, "--cores", "1", "--report", "report.html", "--report-after-run")
     assert NOTHING in said
-    assert "Student-t intervals" in (finished / "report.html").read_text(encoding="utf-8")
+    assert "Student-t intervals" in (copy / "report.html").read_text(encoding="utf-8")
 
 
-def test_bytes_do_not_depend_on_cores(copy: Path) -> None:
-    before = files(copy)
-    shutil.rmtree(copy / "results")
-    snakemake(copy, "--cores", "1")
-    assert files(copy) == before
+TUNED = """
+  rates:
+    asks: Which learning rate is best?
+    base: {rounds: 2}
+    arms: {ring: {topology: ring}}
+    grid: {training.lr: [0.001, 0.1]}
+    seeds: [9]
+  compared:
+    asks: Does each arm take its own?
+    base: {rounds: 2}
+    arms: {ring: {topology: ring}}
+    tuned: rates
+    seeds: 1
+"""
+
+
+def test_a_tuned_arm_takes_what_was_best_for_it(copy: Path) -> None:
+    with (copy / "tiny.yaml").open("a") as file:
+        file.write(TUNED)
+    snakemake(copy, "--cores", "2", "results/tiny/tables/compared.parquet")
+    chosen = json.loads((copy / "results/tiny/tuned/rates.json").read_text())["ring"]["chosen"]
+    specs = load(copy / "results/tiny/tables/compared.parquet").attrs["specs"].values()
+    assert [spec["training"]["lr"] for spec in specs] == [chosen["training.lr"]] == [0.1]
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -1,0 +1,29 @@
+"""One finished run of the pipeline for all the tests that begin with one."""
+
+import fcntl
+import shutil
+from pathlib import Path
+
+import pytest
+from pipeline import checkout, snakemake
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A copy of the repository in which the tiny table has been run: one for all processes of the tests, read only."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "finished").exists():
+            checkout(own / "unfinished")
+            snakemake(own / "unfinished", "--cores", "2")
+            (own / "unfinished").rename(shared / "finished")
+    return shared / "finished"
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished repository that a test may edit; times of files are kept."""
+    shutil.copytree(finished, tmp_path / "copy")
+    return tmp_path / "copy"
