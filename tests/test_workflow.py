@@ -1,6 +1,7 @@
 """The pipeline in a copy of the repository: complete, idle when nothing has changed, and awake when logic has."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
