@@ -1,11 +1,11 @@
-"""**How little communication is enough?** (a-f) Final test accuracy over local epochs and mixing steps in a round, of
+"""**How little communication is enough?** (a-f) Test accuracy over local epochs and mixing steps in a round, of
 the mean device and of the worst, at three common budgets: equal rounds, an equal number of local epochs in all, and
 equal bytes sent, those of the synchronization before the first round included. Each budget is the largest that all
 cells without a diverged run reach; between evaluated rounds accuracy is taken to be linear. Cells: mean over seeds and
 half width of its interval; a row of panels has one scale of shades. Below, devices that cooperate in every m-th round
 only, on each graph: test accuracy of the mean device at the end of each round, rounds without cooperation included; and
-the same at the end of the rounds with cooperation, against all that a device has sent by then, on average. Where m = 1
-they cooperate in every round. The axes of accuracy are logarithmic in the error, that of bytes is logarithmic.
+the same at the end of the rounds with cooperation, against all that a device has sent by then, on average. The
+axes of accuracy are logarithmic in the error, that of bytes is logarithmic.
 """
 
 from __future__ import annotations

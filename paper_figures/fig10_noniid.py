@@ -1,13 +1,14 @@
 """**How far accuracy swings between learning and cooperation, and what dampens the swing.** A column is a partition of
 the data. (Rows 1 and 2) Plain P2PL over the phases of every evaluated round r: test accuracy of the mean device after
 learning (open marks, at r - 1/2) and after cooperation (filled marks, at r), of all classes, then of the classes that a
-device has samples of and of those that it lacks (where there are any). The axes are logarithmic in the error. (Rows 3
-and 4) For plain P2PL and its variants: the gap, accuracy after cooperation minus accuracy after learning, mean over the
-last third of the rounds; and the accuracy of the mean device at the end of the runs. (Row 5) Differences of both
-between two variants, paired by seed, gap (filled marks) and accuracy (open marks) side by side. Whiskers are intervals
-over seeds; scales differ between partitions. Affinity (our reading of it) draws a device towards its neighbours while
-it learns; its control, *smaller self weight*, moves it by as much when they cooperate instead. A smaller gap alone is
-no gain, for the gap also closes where models collapse: it is one only where accuracy does not fall.
+device has samples of and of those that it lacks (where there are any); lines pass over rounds that were not evaluated.
+The axes are logarithmic in the error. (Rows 3 and 4) For plain P2PL and its variants: the gap, accuracy after
+cooperation minus accuracy after learning, mean over the last third of the rounds; and the accuracy of the mean device
+at the end of the runs. (Row 5) Differences of both between two variants, paired by seed, gap (filled marks) and
+accuracy (open marks) side by side. Whiskers are intervals over seeds; scales differ between partitions. Affinity (our
+reading of it) draws a device towards its neighbours while it learns; its control, *smaller self weight*, takes as much
+weight off its own model when they cooperate instead. A smaller gap alone is no gain, for the gap also closes where
+models collapse: it is one only where accuracy does not fall.
 """
 
 from __future__ import annotations
