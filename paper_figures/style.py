@@ -119,9 +119,10 @@ def accuracy_axis(axes: Iterable[Axes]) -> None:
     heights = [np.asarray(line.get_ydata(), dtype=np.float64) for ax in panels for line in ax.get_lines()]
     best = max(float(height.max(initial=0)) for height in heights)
     top = 100 - max(0.8 * (100 - best), FINEST)
+    ticks = TICKS if top > 70 else range(0, 70, 10)
     for ax in panels:
         ax.set_yscale("function", functions=(_nines, _per_cent))
-        ax.set_yticks([tick for tick in TICKS if tick <= top])
+        ax.set_yticks([tick for tick in ticks if tick <= top])
         ax.set_ylim(0, top)
 
 
