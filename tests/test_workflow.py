@@ -25,9 +25,9 @@ def test_everything_is_there_and_then_nothing_is_to_be_done(copy: Path) -> None:
 TUNED = """
   rates:
     asks: Which learning rate is best?
-    base: {rounds: 2}
+    base: {rounds: 40}
     arms: {ring: {topology: ring}}
-    grid: {training.lr: [0.001, 0.1]}
+    grid: {training.lr: [0.00001, 0.1]}
     seeds: [9]
   compared:
     asks: Does each arm take its own?
