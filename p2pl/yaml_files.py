@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ class Loader(yaml.SafeLoader):
         if twice:
             raise SpecError(f"the key '{twice[0]}' is given twice{node.start_mark}")
         return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 takes `1e-05` for a word; JSON, which we pass to ourselves, and YAML 1.2 for the number that it is.
+Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
 
 
 def parse_yaml(text: str, where: str) -> Any:

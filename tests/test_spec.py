@@ -16,6 +16,7 @@ from p2pl.experiment import overlay
 from p2pl.options import expected
 from p2pl.registry import FAMILIES
 from p2pl.sweep import cells, index, label, read_table
+from p2pl.yaml_files import parse_yaml
 
 CONFIG = Path(__file__).parent.parent / "config"
 
@@ -189,6 +190,10 @@ def test_a_block_of_another_shape_is_refused(block):
 def test_labels_of_one_grid_key_are_of_one_type():
     found = cells({"experiments": {"b": {"grid": {"training.batch_size": [10, "full"]}}}}, "b")
     assert [cell.columns["training.batch_size"] for cell in found] == ["10", "full"]
+
+
+def test_numbers_without_a_point_are_numbers():
+    assert parse_yaml("[1e-05, -2E3, 1.5, e5, 0x1e]", "here") == [1e-5, -2000.0, 1.5, "e5", 30]
 
 
 def test_a_table_is_laid_over_the_one_it_extends(tmp_path):
