@@ -38,8 +38,8 @@ Data: {data}.
 """
 
 
-def record(section: str, one: Judgement, table: pd.DataFrame) -> dict[str, Any]:
-    """All that claims.md says of a claim, as plain data."""
+def record(section: str, one: Judgement, size: str) -> dict[str, Any]:
+    """All that claims.md says of a claim, as plain data. size: of the runs behind it."""
     mean, low, high, n = one.interval
     seen = f"{mean:+.2f} ({low:+.2f} to {high:+.2f}, {n}) {one.claim.effect.unit}{' †' if one.bounded else ''}"
     return {
@@ -47,7 +47,7 @@ def record(section: str, one: Judgement, table: pd.DataFrame) -> dict[str, Any]:
         "section": section,
         "says": one.claim.says,
         "source": one.claim.source,
-        "experiment": f"{one.claim.experiment}: {scale(table)}",
+        "experiment": f"{one.claim.experiment}: {size}",
         "values": {str(seed): value for seed, value in one.measured.values.items()},
         "bound": {str(seed): None if side != side else side for seed, side in one.measured.bound.items()},
         "effect": seen if n else "–" if one.verdict == "not run" else "no seed got there",
@@ -67,7 +67,7 @@ def scale(table: pd.DataFrame) -> str:
 def records(tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
     """Every claim whose experiment is among the tables."""
     return [
-        record(section, judge(claim, tables), tables[claim.experiment])
+        record(section, judge(claim, tables), scale(tables[claim.experiment]))
         for section, claims in SECTIONS.items()
         for claim in claims
         if claim.experiment in tables

@@ -34,7 +34,16 @@ MARKERS = "osD^vPX<>"
 TICKS = (0, 50, 70, 80, 85, 90, 93, 95, 97, 98, 99, 99.5, 99.8)  # of accuracy, in per cent
 FINEST = 0.05  # points of error: what an axis of accuracy shows at most
 
-NAMES = {"erdos_renyi": "Erdős–Rényi", "fedavg": "FedAvg", "dgd": "DGD", "dsgd": "DSGD", "p2pl": "P2PL"}
+NAMES = {
+    "erdos_renyi": "Erdős–Rényi",
+    "fedavg": "FedAvg",
+    "dgd": "DGD",
+    "dsgd": "DSGD",
+    "p2pl": "P2PL",
+    "iid": "IID",
+    "metropolis": "Metropolis",
+    "dirichlet": "Dirichlet",
+}
 
 
 class Look(NamedTuple):

@@ -1,12 +1,19 @@
 """What the documents tell a reader to write does what they say."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+from p2pl.effects import Measured
+from p2pl.verdicts import decide
+from paper_figures.claims import SECTIONS
+from paper_figures.claims_table import record, report
 
 ROOT = Path(__file__).parent.parent
 RUNS = {
@@ -32,6 +39,32 @@ def test_a_recipe_works_in_a_file_of_its_own(name, tmp_path):
     command = [sys.executable, "-m", "p2pl.cli", *RUNS[name]]
     done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+EVIDENCE = json.loads((ROOT / "docs/claims.json").read_text())
+
+
+def test_the_headlines_of_the_readme_are_what_the_results_say():
+    known = {row["says"]: (row["effect"], row["verdict"]) for row in EVIDENCE["claims"]}
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| \*\*(.+?)\*\* \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(rows) >= 6
+    assert {says: (effect, verdict) for says, effect, verdict in rows}.items() <= known.items()
+
+
+def test_the_verdicts_follow_by_the_rules_from_the_values_of_each_seed():
+    sections = {claim.name: (section, claim) for section, claims in SECTIONS.items() for claim in claims}
+    assert [row["name"] for row in EVIDENCE["claims"]] == list(sections)
+    decided = 0
+    for row in EVIDENCE["claims"]:
+        section, claim = sections[row["name"]]
+        measured = Measured(pd.Series(row["values"], dtype=float), pd.Series(row["bound"], dtype=float))
+        if not row["values"]:
+            assert row["verdict"] in ("not run", "undecided")
+            continue
+        decided += 1
+        assert record(section, decide(claim, measured), row["experiment"].partition(": ")[2]) == row
+    assert decided > 60
+    assert (ROOT / "docs/claims.md").read_text() == report(EVIDENCE["data"], EVIDENCE["claims"])
 
 
 def test_the_results_page_names_every_column():
