@@ -210,7 +210,7 @@ def test_the_distance_to_the_optimum_is_told_only_where_it_is_known():
 @pytest.mark.parametrize("sizes", ["equal", {"name": "power_law", "exponent": 0.7}, {"name": "one_rich", "share": 0.8}])
 @pytest.mark.parametrize("training", [{}, {"steps": 5}, {"epochs": 2}, {"batch_size": "full"}])
 def test_a_device_learns_the_same_alone_and_beside_others(sizes, training):
-    """With unequal data devices take unequal numbers of steps, of unequal batches; a drift is shared among their own."""
+    """With unequal data they take unequal numbers of steps, of unequal batches; a drift is shared among their own."""
     setting = prepare(Experiment(**SMALL | {"devices": 7, "sizes": sizes, "training": training, "dtype": "float64"}))
     work, x = setting.work, setting.draws
     work.round = 1
