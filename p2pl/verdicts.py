@@ -42,7 +42,7 @@ class Rule:
             doubt = {"above": lower, "below": higher, "within": lower | higher}[self.kind]
             return "undecided" if doubt.any() else "holds"
         if self._fails(interval):
-            doubt = higher if interval.high < (0 if self.kind == "within" else self.limit) else lower
+            doubt = higher if interval.high < (-self.limit if self.kind == "within" else self.limit) else lower
             return "undecided" if doubt.any() else "does not hold"
         return "undecided"
 
@@ -55,12 +55,12 @@ class Rule:
 
     def _fails(self, interval: Interval) -> bool:
         if self.kind == "within":
-            return interval.low > 0 or interval.high < 0
+            return interval.low > self.limit or interval.high < -self.limit
         return interval.high < self.limit if self.kind == "above" else interval.low > self.limit
 
     def __str__(self) -> str:
         if self.kind == "within":
-            return f"the interval lies within ±{self.limit:g}; one that excludes 0 refutes it"
+            return f"the interval lies within ±{self.limit:g}; one wholly outside refutes it"
         besides = "" if self.mean is None else f" and the mean is {self.kind} or at {self.mean:g}"
         return f"the interval lies {self.kind} {self.limit:g}{besides}"
 

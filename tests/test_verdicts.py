@@ -58,8 +58,15 @@ def test_rules_are_about_whole_intervals(mean, half, limit):
     assert below(-limit).judge(mirrored, NO_BOUND) == above(limit).judge(interval, NO_BOUND)
     equivalent = -limit < interval.low and interval.high < limit
     assert (within(limit).judge(interval, NO_BOUND) == "holds") == equivalent
-    refuted = not equivalent and (interval.low > 0 or interval.high < 0)
+    refuted = interval.low > limit or interval.high < -limit
     assert (within(limit).judge(interval, NO_BOUND) == "does not hold") == refuted
+
+
+def test_a_difference_too_small_to_matter_does_not_refute_equality():
+    """Both intervals exclude 0; the first may well lie within the limit, the second cannot."""
+    assert within(0.1).judge(Interval(0.07, 0.02, 0.12, 25), NO_BOUND) == "undecided"
+    assert within(0.1).judge(Interval(0.17, 0.12, 0.22, 25), NO_BOUND) == "does not hold"
+    assert within(0.1).judge(Interval(-0.17, -0.22, -0.12, 25), pd.Series([0, 1, 0])) == "undecided"
 
 
 def test_a_rule_may_ask_for_more_than_a_sign():
