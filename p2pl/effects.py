@@ -60,8 +60,12 @@ def select(table: pd.DataFrame, where: Where) -> pd.DataFrame:
 
 
 def after_cooperation(table: pd.DataFrame, where: Where, value: str) -> pd.DataFrame:
-    """A column for each seed, a row for each round that any of them reached; NaN where one has ended before."""
-    return select(table, {**where, "phase": "cooperate"}).pivot(index="round", columns="seed", values=value)
+    """A column for each seed, a row for each round that any of them reached; NaN where one has ended before.
+
+    The start is round 0: a run that diverged before it was measured again is not left out.
+    """
+    found = select(table, where)
+    return found[found["phase"] != "learn"].pivot(index="round", columns="seed", values=value)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,15 @@ def test_a_run_that_diverged_counts_as_worse_than_it_was():
     assert short["reached"].tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("gone", [{1}, {0, 1, 2}], ids=["one", "all"])
+def test_a_run_that_diverged_before_it_was_measured_again_is_not_left_out(gone):
+    table = pd.concat([runs([0.8, 0.8, 0.8], arm="a"), runs([0.7, 0.7, 0.7], arm="b")])
+    early = (table.arm == "a") & table.seed.isin(gone) & (table["round"] > 0)
+    values, bound = Difference({"arm": "a"}, {"arm": "b"}).measure(table[~early])
+    assert {seed for seed in bound.index if bound[seed] == -1} == gone
+    assert [values[seed] for seed in gone] == [0] * len(gone)
+
+
 def test_the_target_is_the_runs_own():
     table = pd.concat([runs([0.9], rate=0.2, rounds=30, arm="a"), runs([0.9], rate=0.1, rounds=30, arm="b")])
     table = table.assign(run="r")
