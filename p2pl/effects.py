@@ -59,12 +59,20 @@ def select(table: pd.DataFrame, where: Where) -> pd.DataFrame:
     return found
 
 
+def one_run_a_seed(table: pd.DataFrame, where: Where) -> pd.DataFrame:
+    """The same rows. Raises ValueError if they are of several runs of a seed, which would be taken for one."""
+    found = select(table, where)
+    if found.duplicated(["seed", "round", "phase"]).any():
+        raise ValueError(f"several runs of one seed with {dict(where)}: say which is meant")
+    return found
+
+
 def after_cooperation(table: pd.DataFrame, where: Where, value: str) -> pd.DataFrame:
     """A column for each seed, a row for each round that any of them reached; NaN where one has ended before.
 
     The start is round 0: a run that diverged before it was measured again is not left out.
     """
-    found = select(table, where)
+    found = one_run_a_seed(table, where)
     return found[found["phase"] != "learn"].pivot(index="round", columns="seed", values=value)
 
 
@@ -112,7 +120,7 @@ class RoundsRatio:
 
     def measure(self, table: pd.DataFrame) -> Measured:
         target = self.target or target_of(table, self.a)
-        first, second = (rounds_to(select(table, where), self.value, target) for where in (self.a, self.b))
+        first, second = (rounds_to(one_run_a_seed(table, where), self.value, target) for where in (self.a, self.b))
         both = first.add_suffix("_a").join(second.add_suffix("_b"), how="inner")
         known = both[both["reached_a"] | both["reached_b"]]
         values = (known["rounds_a"] / known["rounds_b"]).map(math.log2)
@@ -166,7 +174,7 @@ class PhaseGap:
 
     def _gap(self, table: pd.DataFrame, where: Where) -> pd.Series:
         """Of the seeds whose runs went to the end."""
-        late = select(table, where)
+        late = one_run_a_seed(table, where)
         late = late[late["round"] > 2 / 3 * late["round"].max()]
         phases = late.pivot_table(index="seed", columns="phase", values=self.value)
         if not {"learn", "cooperate"} <= set(phases):

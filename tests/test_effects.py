@@ -42,6 +42,15 @@ def test_a_run_that_diverged_counts_as_worse_than_it_was():
     assert short["reached"].tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("effect", [Difference, RoundsRatio, PhaseGap])
+def test_two_runs_of_one_seed_are_not_taken_for_one(effect):
+    """Such as when a table adds a grid that the claim does not know of."""
+    rates = [runs([0.9], rate=0.1 * (1 + lr), arm=arm, lr=lr) for arm in "ab" for lr in (0, 1)]
+    options = (0.5,) if effect is RoundsRatio else ()
+    with pytest.raises(ValueError, match="several runs of one seed"):
+        effect({"arm": "a"}, {"arm": "b"}, *options).measure(pd.concat(rates))
+
+
 @pytest.mark.parametrize("gone", [{1}, {0, 1, 2}], ids=["one", "all"])
 def test_a_run_that_diverged_before_it_was_measured_again_is_not_left_out(gone):
     table = pd.concat([runs([0.8, 0.8, 0.8], arm="a"), runs([0.7, 0.7, 0.7], arm="b")])
