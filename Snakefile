@@ -17,9 +17,12 @@ from paper_figures import needs
 
 min_version("9.20")
 
-if "pathvars" not in config:  # Snakemake merges config files: the default one must not join another
+if not config:  # Snakemake merges config files: the default one must not join another
 
     configfile: "config/config.yaml"
+
+elif "pathvars" not in config:
+    raise WorkflowError("The table does not say where its results go: pathvars: {results: results/mine}")
 
 
 TABLE = sweep.extended(config)

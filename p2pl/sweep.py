@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pl.experiment import Experiment, overlay
+from p2pl.options import expected
 from p2pl.registry import SpecError, did_you_mean
 from p2pl.yaml_files import read_yaml
 
@@ -102,10 +103,17 @@ def checked(entry: Any, block: str) -> Mapping[str, Any]:
         isinstance(entry.get(k) or {}, Mapping) for k in ("base", "arms", "grid")
     ):
         raise SpecError(f"experiment '{block}': a block is a mapping, and so are its base, arms and grid")
+    arms, seeds = entry.get("arms") or {}, entry.get("seeds", 5)
+    if not all(isinstance(changes or {}, Mapping) for changes in arms.values()):
+        raise SpecError(f"experiment '{block}': each arm is a mapping of keys to values")
+    if expected("Count", seeds) and (expected("list[Natural]", seeds) or len({*seeds}) < max(1, len(seeds))):
+        raise SpecError(f"experiment '{block}': seeds are a number of them, or a list of different ones, not {seeds!r}")
     grid = entry.get("grid") or {}
     if not all(isinstance(values, list) and values for values in grid.values()):
         raise SpecError(f"experiment '{block}': each key of the grid has a list of values")
-    if "seed" in [*grid, *(entry.get("base") or {})]:
+    if any(values.count(value) > 1 for values in grid.values() for value in values):
+        raise SpecError(f"experiment '{block}': a value of the grid is given twice")
+    if "seed" in [*grid, *(entry.get("base") or {}), *(key for changes in arms.values() for key in changes or {})]:
         raise SpecError(f"experiment '{block}': say `seeds`, beside base and grid, and not `seed`")
     return entry
 
@@ -127,16 +135,25 @@ def read_table(path: str | Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
 def extended(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[str, Any]:
     """A table that `extends` another file (relative to the working directory), laid over that; any other as it is."""
     own = {key: value for key, value in table.items() if key != "extends"}
+    if not isinstance(table.get("extends", ""), str):
+        raise SpecError(f"extends: expected the path of a table, got {table['extends']!r}")
     return laid_over(read_table(table["extends"], above), own) if "extends" in table else own
 
 
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Both tables, `above` winning; mappings are joined key by key, everything else is replaced."""
+    """Both tables, `above` winning. Mappings are joined key by key, but for a component of another name, which replaces
+    the one below, and null, which removes it; everything else is replaced."""
     joined = dict(below)
     for key, value in above.items():
         held = joined.get(key)
-        both = isinstance(held, Mapping) and isinstance(value, Mapping)
-        joined[key] = laid_over(held, value) if both else value  # type: ignore[arg-type]
+        if not isinstance(held, Mapping):
+            joined[key] = value
+        elif value is None:
+            del joined[key]
+        elif isinstance(value, Mapping) and value.get("name") in (None, held.get("name")):
+            joined[key] = laid_over(held, value)
+        else:
+            joined[key] = value
     return joined
 
 
@@ -160,5 +177,9 @@ def check_tuning(cell: Cell, blocks: Mapping[str, list[Cell]]) -> None:
     if cell.arm not in arms:
         hint = did_you_mean(cell.arm, arms)
         raise SpecError(f"experiment '{cell.block}', tuned: '{cell.tuned}' has no grid for the arm '{cell.arm}'{hint}")
+    if any(expected("float", value) for other in offered for value in other.labels.values()):
+        raise SpecError(f"experiment '{cell.block}', tuned: the grid of '{source}' has values that are not numbers")
+    if any({*cell.labels} & {*other.labels} for other in offered):
+        raise SpecError(f"experiment '{cell.block}' has a grid of what it takes from '{source}'")
     if set(cell.seeds) & {seed for other in offered for seed in other.seeds}:
         raise SpecError(f"experiment '{cell.block}' has seeds on which '{cell.tuned}' was tuned: take others")

@@ -1,6 +1,7 @@
 """Tuning: the best value of a grid for each arm, and what takes it from there."""
 
 import json
+import math
 
 import pandas as pd
 import pytest
@@ -32,8 +33,15 @@ def test_each_arm_gets_the_value_of_its_best_mean():
     assert [found[arm]["chosen"] for arm in "ab"] == [{LR: 0.2}, {LR: 0.1}]
     assert [found[arm]["at_edge"] for arm in "ab"] == [[], [LR]]
     assert found["a"]["accuracy"] == max(one["accuracy"] for one in found["a"]["tried"])
+    assert found["a"]["tried"][0]["error"] == pytest.approx(0.01 * (1 - math.exp(-4)))
     assert [one[LR] for one in found["a"]["tried"]] == [0.1, 0.2, 0.4]
     json.dumps(found)
+
+
+def test_of_values_that_the_seeds_cannot_tell_apart_the_first_is_taken():
+    """The two seeds of a value are 2 points apart, so that the standard error of its mean is 1 point (less exp(-4))."""
+    assert tune(table({"a": {0.1: 0.795, 0.2: 0.8, 0.4: 0.6}}))["a"]["chosen"] == {LR: 0.1}
+    assert tune(table({"a": {0.1: 0.785, 0.2: 0.8, 0.4: 0.6}}))["a"]["chosen"] == {LR: 0.2}
 
 
 def test_a_value_with_which_a_run_diverged_is_out():
