@@ -3,9 +3,10 @@
     Difference     value(a) - value(b) at the end                                          percentage points
     RoundsRatio    log2( rounds(a) / rounds(b) ) to a test accuracy                        doublings
     PhaseGap       accuracy after cooperation - after learning, mean over rounds           percentage points
-    Slope          least-squares slope of an effect over many groups against a factor      its unit
+    Slope          least-squares slope of the RoundsRatio of many groups against a factor  doublings per unit
 
-Seeds are paired: a and b share data, graph, batch orders and first draws, and what they share cancels.
+Seeds are paired: runs on graphs share data, graph, batch orders and first draws, and what they share cancels. FedAvg
+starts from device 0's draw, whatever the others elect; centralized training has batch orders of its own.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ class Measured(NamedTuple):
     """An effect seen: one value a seed, and whether each is exact or only a bound that the run's end allowed.
 
     bound: -1 where the true value may be lower than what is said, 1 where it may be higher, NaN where either may be,
-    0 where it is exact.
+    0 where it is exact. unknown: of how many more seeds nothing can be said; they are not left out of a verdict.
     """
 
     values: pd.Series
     bound: pd.Series
+    unknown: int = 0
 
 
 class Effect(Protocol):
@@ -124,7 +126,8 @@ class RoundsRatio:
         both = first.add_suffix("_a").join(second.add_suffix("_b"), how="inner")
         known = both[both["reached_a"] | both["reached_b"]]
         values = (known["rounds_a"] / known["rounds_b"]).map(math.log2)
-        return Measured(values, (~known["reached_a"]).astype(int) - (~known["reached_b"]).astype(int))
+        bound = (~known["reached_a"]).astype(int) - (~known["reached_b"]).astype(int)
+        return Measured(values, bound, unknown=len(both) - len(known))
 
 
 def target_of(table: pd.DataFrame, where: Where) -> float:
@@ -170,29 +173,31 @@ class PhaseGap:
     def measure(self, table: pd.DataFrame) -> Measured:
         gaps = [self._gap(table, where) for where in (self.a, self.b) if where is not None]
         values = gaps[0] - gaps[1] if len(gaps) > 1 else gaps[0]
-        return Measured(values.dropna(), values.dropna() * 0)
+        known = values.dropna()
+        return Measured(known, known * 0, unknown=len(values) - len(known))
 
     def _gap(self, table: pd.DataFrame, where: Where) -> pd.Series:
-        """Of the seeds whose runs went to the end."""
-        late = one_run_a_seed(table, where)
-        late = late[late["round"] > 2 / 3 * late["round"].max()]
+        """Of every seed; NaN for one whose run did not go to the end."""
+        rows = one_run_a_seed(table, where)
+        late = rows[rows["round"] > 2 / 3 * rows["round"].max()]
         phases = late.pivot_table(index="seed", columns="phase", values=self.value)
         if not {"learn", "cooperate"} <= set(phases):
             raise NotRun(f"no two phases with {dict(where)}")
         gap: pd.Series = 100 * (phases["cooperate"] - phases["learn"])
-        return gap
+        last = rows.groupby("seed")["round"].max()
+        return gap.reindex(last.index).where(last == last.max())
 
 
 @dataclass(frozen=True)
 class Slope:
-    """How an effect changes with a factor: its slope over the groups of rows that `by` tells apart, seed by seed.
+    """How a RoundsRatio changes with a factor: its slope over the groups of rows that `by` tells apart, seed by seed.
 
     x: the factor, of the experiment of a group's runs. among: the groups whose label begins so. A seed for which some
     group has no value has none; one for which some group has only a bound has a bound, of unknown side if the groups
     pull to both.
     """
 
-    effect: RoundsRatio | Difference
+    effect: RoundsRatio
     by: str
     x: Callable[[Experiment], float]
     among: str = ""
@@ -206,8 +211,8 @@ class Slope:
         effects, factors, bounds = {}, {}, {}
         for label in groups:
             here = {self.by: label}
-            part = replace(self.effect, a={**self.effect.a, **here}, b={**self.effect.b, **here})  # type: ignore[dict-item]
-            effects[label], bounds[label] = part.measure(table)
+            part = replace(self.effect, a={**self.effect.a, **here}, b={**self.effect.b, **here})
+            effects[label], bounds[label], _ = part.measure(table)
             runs = select(table, {**self.effect.a, **here})["run"].unique()
             (factors[label],) = {self.x(Experiment.of(table.attrs["specs"][run])) for run in runs}
         if len(set(factors.values())) < 2:
@@ -218,4 +223,4 @@ class Slope:
         slopes = complete @ x / (x @ x)
         pulls = np.sign(pd.DataFrame(bounds).loc[complete.index, complete.columns] * x)
         torn = (pulls.max(axis=1) > 0) & (pulls.min(axis=1) < 0) | pulls.isna().any(axis=1)
-        return Measured(slopes, np.sign(pulls.sum(axis=1)).mask(torn))
+        return Measured(slopes, np.sign(pulls.sum(axis=1)).mask(torn), unknown=table["seed"].nunique() - len(complete))

@@ -124,8 +124,9 @@ def judge(claim: Claim, tables: Mapping[str, pd.DataFrame]) -> Judgement:
 
 
 def decide(claim: Claim, measured: Measured) -> Judgement:
-    """The verdict on what was measured."""
+    """The verdict on what was measured; undecided if of some seed nothing is known."""
     if len(measured.values) == 0:
         return Judgement(claim, measured, NO_INTERVAL, "undecided")
     interval = t_interval(measured.values)
-    return Judgement(claim, measured, interval, claim.holds_if.judge(interval, measured.bound))
+    verdict = "undecided" if measured.unknown else claim.holds_if.judge(interval, measured.bound)
+    return Judgement(claim, measured, interval, verdict)

@@ -2,7 +2,8 @@
 
 The statements are in our words. [A]: stated in a paper's abstract; [S]: only in a secondary summary of it; [C]: our
 control or our question, which tells the claimed cause from its rivals. Thresholds are in percentage points of test
-accuracy, or in doublings of the rounds to the table's target accuracy. They were written down before these runs.
+accuracy, or in doublings of the rounds to the table's target accuracy. They were fixed after a pilot on
+other seeds of the same images, before the runs that are judged.
 """
 
 from __future__ import annotations
@@ -21,17 +22,13 @@ ABSTRACT, SUMMARY, OURS = f"{P2PL} [A]", f"{P2PL} [S]", "[C]"
 FASTER, AS_FAST = below(0, mean=-0.3), within(0.1)
 HALF_AS_MANY_AGAIN = below(math.log2(1.5))
 ER, RING = "Erdős–Rényi", "ring"
-SHORT = {ER: "ER", RING: "ring", f"{ER}, non-IID": "ER, non-IID"}  # in the names of claims
+SHORT = {ER: "ER", RING: "ring"}  # in the names of claims
 TWO_CLASSES = {"partition": "classes(per_device=2)"}
 
 
 def diameter(experiment: Experiment) -> float:
     """Of the graph that is asked for."""
     return float(experiment.topology.options["diameter"])
-
-
-def hidden_layers(experiment: Experiment) -> float:
-    return float(experiment.model.options["depth"])
 
 
 def ratio(key: str, a: object, b: object, where: Where | None = None) -> RoundsRatio:
@@ -51,7 +48,7 @@ def claims(experiment: str, *said: tuple[str, str, str, Effect, Rule], on: str |
 
 REACHING = claims(
     "topologies",
-    ("97 % on all", "All 100 devices reach 97 % on MNIST, on the complete graph.", SUMMARY,
+    ("97 % on all", "All devices reach 97 % on MNIST, on the complete graph.", SUMMARY,
      Difference({"arm": "complete"}, 0.97, "accuracy_min"), above(0)), on="mnist",
 ) + claims(
     "topologies",
@@ -64,8 +61,8 @@ REACHING = claims(
     ("complete reaches centralized",
      "On the complete graph no device ends more than a point below centralized training.",
      ABSTRACT, Difference({"arm": "complete"}, {"arm": "centralized"}, "accuracy_min"), above(-1)),
-    ("ER reaches FedAvg", "So it does on a sparse random graph, with singly stochastic weights.", ABSTRACT,
-     Difference({"arm": ER}, {"arm": "FedAvg"}, "accuracy_min"), above(-1)),
+    ("ER reaches FedAvg", "On an Erdős–Rényi graph no device ends more than a point below federated averaging.",
+     ABSTRACT, Difference({"arm": ER}, {"arm": "FedAvg"}, "accuracy_min"), above(-1)),
     ("ring: gets there", "On a cycle the worst device still ends less than three points below the complete graph's.",
      SUMMARY, difference("arm", RING, "complete", value="accuracy_min"), above(-3)),
     ("alone: stays behind", "Without consensus accuracy stays behind: three points below a cycle's mean device.",
@@ -75,11 +72,12 @@ REACHING = claims(
     ("100 devices, complete", "With 100 devices on the complete graph none ends more than a point below FedAvg.",
      ABSTRACT, Difference({"arm": "complete", "devices": 100}, {"arm": "FedAvg", "devices": 100}, "accuracy_min"),
      above(-1)),
-    ("100 devices, ER", "With 100 devices on a sparse random graph, too.", ABSTRACT,
+    ("100 devices, ER", "With 100 devices on an Erdős–Rényi graph none ends more than a point below FedAvg.", ABSTRACT,
      Difference({"arm": ER, "devices": 100}, {"arm": "FedAvg", "devices": 100}, "accuracy_min"), above(-1)),
-    ("100 devices, complete: as fast", "They take as many rounds as FedAvg at the same learning rate (within 7 %).",
+    ("100 devices, complete: as fast",
+     "100 devices on the complete graph are as fast as FedAvg (within 7 %): all but the start is the same.",
      SUMMARY, ratio("arm", "complete", "FedAvg", {"devices": 100}), AS_FAST),
-    ("100 devices, ring: slower", "On a cycle they take more rounds than on the complete graph.", SUMMARY,
+    ("100 devices, ring: slower", "100 devices take more rounds on a cycle than on the complete graph.", SUMMARY,
      ratio("arm", RING, "complete", {"devices": 100}), above(0)),
 )  # fmt: skip
 
@@ -102,7 +100,7 @@ def starts(graph: str) -> tuple[Claim, ...]:
         "synchronization",
         (f"max norm: faster, {brief}", f"Max norm synchronization speeds learning, {graph}.", ABSTRACT,
          ratio("initialization", "max_norm", "independent", where), FASTER),
-        (f"random leader: faster, {brief}", f"So does the common start of a random leader, {graph}.", OURS,
+        (f"random leader: faster, {brief}", f"The common start of a random leader speeds learning, {graph}.", OURS,
          ratio("initialization", "random_leader", "independent", where), FASTER),
         *((f"{words(way)}: as fast, {brief}", f"As fast as by max norm (within 7 %): {told}, {graph}.", OURS,
            ratio("initialization", way, "max_norm", where), AS_FAST) for way, told in RIVALS.items()),
@@ -117,7 +115,8 @@ def starts(graph: str) -> tuple[Claim, ...]:
 
 STARTS = (*starts(ER), *starts(RING), *claims(
     "noniid",
-    ("max norm: better, non-IID", "It helps non-IID devices by two points: cycle, two classes a device.", ABSTRACT,
+    ("max norm: better, non-IID",
+     "Max norm synchronization helps non-IID devices by two points: cycle, two classes a device.", ABSTRACT,
      Difference({"arm": "P2PL", **TWO_CLASSES}, {"arm": "independent start", **TWO_CLASSES}), above(2)),
 ), *claims(
     "diameter",
@@ -126,19 +125,19 @@ STARTS = (*starts(ER), *starts(RING), *claims(
      below(0)),
 ), *claims(
     "depth",
-    ("max norm: faster, 5 layers", "Synchronization speeds learning with five hidden layers, too.", OURS,
+    ("max norm: faster, 5 layers", "Max norm synchronization speeds learning with five hidden layers.", OURS,
      ratio("initialization", "max_norm", "independent", {"model.depth": 5}), FASTER),
-    ("gain grows with depth", "What synchronization gains in accuracy grows with the number of hidden layers.", OURS,
-     Slope(difference("initialization", "max_norm", "independent"), "model.depth", hidden_layers), above(0)),
+    ("5 layers: not without", "With five hidden layers devices that start independently end ten points lower.", OURS,
+     difference("initialization", "max_norm", "independent", {"model.depth": 5}), above(10)),
 ))  # fmt: skip
 
 WEIGHTS = claims(
     "weights",
-    ("star: P2PL weights win", "On a star, non-IID, data-size weights do better than Metropolis weights.", SUMMARY,
+    ("star: P2PL weights win", "On a star, non-IID, P2PL weights do better than Metropolis weights.", SUMMARY,
      difference("arm", "fast and biased", "slow and unbiased", TWO_CLASSES), above(0)),
-    ("star: at equal speed", "They also do better than Metropolis weights that mix as fast, by more messages.", OURS,
-     difference("arm", "fast and biased", "fast and unbiased", TWO_CLASSES), above(0)),
-    ("star: at equal bias", "They do better than the same weights, slowed down to the speed of Metropolis.", OURS,
+    ("star: at equal speed", "On a star, non-IID, P2PL weights beat Metropolis weights made as fast by more messages.",
+     OURS, difference("arm", "fast and biased", "fast and unbiased", TWO_CLASSES), above(0)),
+    ("star: at equal bias", "On a star, non-IID, P2PL weights beat themselves slowed to the speed of Metropolis.", OURS,
      difference("arm", "fast and biased", "slow and biased", TWO_CLASSES), above(0)),
 ) + claims(
     "sizes",
@@ -149,9 +148,14 @@ WEIGHTS = claims(
     *((f"by size: better, {arm}", f"The mean device is better with weights by data size than with equal ones: {arm}.",
        OURS, difference("mixing", "p2pl", "uniform", {"arm": arm}), above(0))
       for arm in ("ring, power law, non-IID", "ring, power law, non-IID, equal steps")),
+    *((f"by size vs Metropolis, {arm}", "The worst device is three points better with weights by size than with"
+       f" doubly stochastic ones: {arm}.", SUMMARY,
+       difference("mixing", "p2pl", "metropolis", {"arm": arm}, "accuracy_min"), above(3))
+      for arm in ("star, a leaf has 99 %", "star, a leaf has 99 %, equal steps")),
 )  # fmt: skip
 
 LOSSES = {
+    "links(rate=0.3)": "30 % of links down",
     "links(rate=0.3, symmetric=False)": "30 % of messages, one way at a time",
     "bursts(loss=0.3, length=5)": "30 % in bursts of 5 rounds",
     "bursts(loss=0.3, length=20)": "30 % in bursts of 20 rounds",
@@ -163,13 +167,13 @@ LOSSES = {
 
 FAILURES = claims(
     "failures",
-    *((f"half the links, {SHORT.get(arm, arm)}",
+    *((f"half the links, {arm.replace(ER, SHORT[ER])}",
        f"With half of the links failing it takes less than half as many rounds again: {arm}.",
        SUMMARY if arm == ER else OURS, ratio("failures.rate", 0.5, 0.0, {"arm": arm}), HALF_AS_MANY_AGAIN)
-      for arm in ("complete", ER, f"{ER}, non-IID", RING)),
+      for arm in ("complete", ER, f"{ER}, elected start", f"{ER}, non-IID", RING)),
 ) + claims(
     "channels",
-    *((f"{told}, {SHORT[graph]}", f"The same of {told}: {graph}.", OURS,
+    *((f"{told}, {SHORT[graph]}", f"It takes less than half as many rounds again with {told}: {graph}.", OURS,
        ratio("failures", failure, "none", {"arm": graph}), HALF_AS_MANY_AGAIN)
       for graph in (ER, RING) for failure, told in LOSSES.items()),
 )  # fmt: skip
@@ -177,11 +181,12 @@ FAILURES = claims(
 SPARSE = claims(
     "intermittent",
     *((f"every 4th round, {SHORT[graph]}",
-       f"Cooperating in every fourth round only, devices end within two points: {graph}.",
+       f"Cooperating in every fourth round only, the mean device loses less than two points: {graph}.",
        ABSTRACT, difference("failures.every", 4, 1, {"arm": graph}), above(-2)) for graph in (ER, RING)),
 ) + claims(
     "communication",
-    ("four mixing steps", "Four mixing steps in a row instead of one: the worst device of a cycle does better.", OURS,
+    ("four mixing steps",
+     "Four mixing steps a round instead of one, at four times the messages: a cycle's worst device is better.", OURS,
      difference("algorithm.consensus_steps", 4, 1, {"training.epochs": 1}, "accuracy_min"), above(0)),
 )  # fmt: skip
 
@@ -197,7 +202,7 @@ NONIID = claims(
            PhaseGap({"arm": "affinity", **TWO_CLASSES}, {"arm": "P2PL", **TWO_CLASSES}), below(0)),
           ("no worse", "costs less than a point of accuracy", f"{OSCILLATION} [A]",
            difference("arm", "affinity", "P2PL", TWO_CLASSES), above(-1)),
-          ("less swing than its control", "dampens it more than a smaller self weight does", OURS,
+          ("less swing than its control", "dampens it more than a smaller self weight (a pull in cooperation)", OURS,
            PhaseGap({"arm": "affinity", **TWO_CLASSES}, {"arm": "smaller self weight", **TWO_CLASSES}), below(0)),
           ("better than its control", "ends with more accuracy than a smaller self weight does", OURS,
            difference("arm", "affinity", "smaller self weight", TWO_CLASSES), above(0)),

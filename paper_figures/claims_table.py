@@ -31,8 +31,13 @@ it *undecided*.
 
 `points`: percentage points of test accuracy at the end of the runs. `log2 rounds`: the binary logarithm of a ratio of
 rounds to the target accuracy of the experiment, so that -1 means half the rounds. † The value of some seeds is only a
-bound, for a run ended before it got there. Sources: [A] the paper's abstract, [S] a secondary summary of it, [C] our
-control or question. The statements are in our words.
+bound, for a run ended before it got there: bounds spread less than what they bound, so the interval is not one of 95 %,
+and a verdict is given only where all bounds lie on the safe side. "n of N": nothing is known of the other seeds, and
+the claim is undecided. The test images are the same for all seeds: an interval speaks of these images, and learning
+rates were tuned once, by `learning_rates`; neither choice is in any interval.
+
+Sources: [A] the paper's abstract, [S] a secondary summary of it, [C] our control or question. The statements are in our
+words. Rules and settings were fixed after a pilot on other seeds of the same images, before the runs judged here.
 
 Data: {data}.
 """
@@ -41,7 +46,9 @@ Data: {data}.
 def record(section: str, one: Judgement, size: str) -> dict[str, Any]:
     """All that claims.md says of a claim, as plain data. size: of the runs behind it."""
     mean, low, high, n = one.interval
-    seen = f"{mean:+.2f} ({low:+.2f} to {high:+.2f}, {n}) {one.claim.effect.unit}{' †' if one.bounded else ''}"
+    unknown = one.measured.unknown
+    seeds = f"{n} of {n + unknown}" if unknown else n
+    seen = f"{mean:+.2f} ({low:+.2f} to {high:+.2f}, {seeds}) {one.claim.effect.unit}{' †' if one.bounded else ''}"
     return {
         "name": one.claim.name,
         "section": section,
@@ -50,6 +57,7 @@ def record(section: str, one: Judgement, size: str) -> dict[str, Any]:
         "experiment": f"{one.claim.experiment}: {size}",
         "values": {str(seed): value for seed, value in one.measured.values.items()},
         "bound": {str(seed): None if side != side else side for seed, side in one.measured.bound.items()},
+        "unknown": unknown,
         "effect": seen if n else "–" if one.verdict == "not run" else "no seed got there",
         "holds if": str(one.claim.holds_if),
         "verdict": one.verdict,

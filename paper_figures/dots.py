@@ -21,7 +21,7 @@ def effects(table: pd.DataFrame, wanted: Mapping[str, Effect]) -> dict[str, Meas
 
 def dots(ax: Axes, rows: Mapping[str, Measured], look: Look, shift: float = 0.0) -> None:
     """One series: the n-th effect at height n + shift. Seeds of which only a bound is known point to where they lie."""
-    for height, (values, bound) in enumerate(rows.values()):
+    for height, (values, bound, _) in enumerate(rows.values()):
         y = height + shift
         for side, marker in {0: look.marker, **BOUNDS}.items():
             some = values[bound == side]

@@ -7,9 +7,7 @@ against independent starts, paired by seed: -1 (dashed) means half the rounds. S
 means with intervals. A triangle is a seed in which one of the two starts did not get there, and points to where the
 ratio may lie beyond; a mean over such is open and has no interval. A cross at the top: seeds in which neither got
 there, counted below it, which leaves no mean. **d** Test accuracy of the mean device after the last round ({rounds}); a
-cross on the horizontal axis: a seed diverged, and there is no mean. Gain: max norm's accuracy minus independent starts'
-in percentage points, its slope over the depths by least squares for each seed, mean and interval. The axes of accuracy
-are logarithmic in the error.
+cross on the horizontal axis: a seed diverged, and there is no mean. The axes of accuracy are logarithmic in the error.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from matplotlib.figure import Figure, SubFigure
 from p2pl.stats import last_phase
 from paper_figures import style
 from paper_figures.finals import draw_finals, final
-from paper_figures.gains import LABEL, draw_gain, gains, levels, slope
+from paper_figures.gains import LABEL, draw_gain, gains, levels
 
 NEEDS = ("depth",)
 
@@ -42,7 +40,7 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     style.panel(end, "d", "after the last round")
     for ax in (gain, end):
         ax.set_xticks(style.unique(table, DEPTH))
-    end.set_xlabel(f"hidden layers\ngain: {slope(table, 'depth', 'layer')}")
+    end.set_xlabel("hidden layers")
     style.legend(bottom, starts)
     return figure
 

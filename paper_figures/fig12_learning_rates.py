@@ -1,9 +1,9 @@
 """**Which learning rate suits each method?** Test accuracy of the mean device after the last round ({rounds}) against
 the learning rate (logarithmic axis), for one method in each panel; pale: the other methods. Marks are means over n =
 {seeds} seeds, bars their 95 % Student-t intervals, on seeds that no comparison uses; a cross on the horizontal axis: a
-seed diverged, and the value cannot be chosen. The ring and the title show the value with which the
-methods are compared, the smallest whose mean is within one standard error of the highest. Where it lies at the edge of the values tried, an arrow points on: a better one may lie beyond.
-The axis of accuracy is logarithmic in the error.
+seed diverged, and the value cannot be chosen. The ring and the title show the value with which the methods are
+compared: the smallest whose mean is within one standard error of the highest. Where it lies at the edge of the values
+tried, an arrow points on: a better one may lie beyond. The axis of accuracy is logarithmic in the error.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def gains(table: pd.DataFrame, by: str) -> pd.DataFrame:
     """A row for each seed of each group: by, seed, `gain` (NaN if neither start got there), and its `bound`."""
     found = []
     for label, rows in table.groupby(by, sort=False):
-        values, bound = ratio("initialization", "max_norm", "independent", {by: label}).measure(table)
+        values, bound, _ = ratio("initialization", "max_norm", "independent", {by: label}).measure(table)
         seeds = pd.Index(rows["seed"].unique(), name="seed")
         found.append(pd.DataFrame({by: label, "gain": values, "bound": bound}, index=seeds).reset_index())
     return pd.concat(found, ignore_index=True)

@@ -57,7 +57,7 @@ def test_the_verdicts_follow_by_the_rules_from_the_values_of_each_seed():
     decided = 0
     for row in EVIDENCE["claims"]:
         section, claim = sections[row["name"]]
-        measured = Measured(pd.Series(row["values"], dtype=float), pd.Series(row["bound"], dtype=float))
+        measured = Measured(pd.Series(row["values"], dtype=float), pd.Series(row["bound"], dtype=float), row["unknown"])
         if not row["values"]:
             assert row["verdict"] in ("not run", "undecided")
             continue

@@ -16,7 +16,7 @@ def test_rounds_are_interpolated_and_ratios_are_of_rates():
     table = pd.concat([runs([0.9, 0.9], rate=0.2, rounds=30, arm="a"), runs([0.9, 0.9], rate=0.1, rounds=30, arm="b")])
     exact = -math.log(1 - 0.8 / 0.9) / 0.2
     assert rounds_to(table[table.arm == "a"], "accuracy_mean", 0.8)["rounds"].iloc[0] == pytest.approx(exact, abs=0.1)
-    values, bound = RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.8).measure(table)
+    values, bound, _ = RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.8).measure(table)
     assert values.tolist() == pytest.approx([-1, -1], abs=0.02)
     assert bound.tolist() == [0, 0]
 
@@ -31,11 +31,11 @@ def test_a_difference_to_a_number_or_of_two_values():
 def test_a_run_that_diverged_counts_as_worse_than_it_was():
     table = pd.concat([runs([0.8, 0.8, 0.8], arm="a"), runs([0.7, 0.7, 0.7], arm="b")])
     gone = (table.arm == "a") & (table.seed == 1) | (table.arm == "b") & (table.seed == 2)
-    values, bound = Difference({"arm": "a"}, {"arm": "b"}).measure(table[~(gone & (table["round"] >= 3))])
+    values, bound, _ = Difference({"arm": "a"}, {"arm": "b"}).measure(table[~(gone & (table["round"] >= 3))])
     early = 10 * (1 - math.exp(-0.8))
     assert values.tolist() == pytest.approx([10 * (1 - math.exp(-4)), early, early])
     assert bound.tolist() == [0, -1, 1]
-    _, bound = Difference({"arm": "a"}, 0.5).measure(table[~(gone & (table["round"] >= 3))])
+    _, bound, _ = Difference({"arm": "a"}, 0.5).measure(table[~(gone & (table["round"] >= 3))])
     assert bound.tolist() == [0, -1, 0]
     short = rounds_to(table[(table.arm == "a") & ~(gone & (table["round"] >= 3))], "accuracy_mean", 0.75)
     assert short["rounds"].tolist()[1] == 10
@@ -55,7 +55,7 @@ def test_two_runs_of_one_seed_are_not_taken_for_one(effect):
 def test_a_run_that_diverged_before_it_was_measured_again_is_not_left_out(gone):
     table = pd.concat([runs([0.8, 0.8, 0.8], arm="a"), runs([0.7, 0.7, 0.7], arm="b")])
     early = (table.arm == "a") & table.seed.isin(gone) & (table["round"] > 0)
-    values, bound = Difference({"arm": "a"}, {"arm": "b"}).measure(table[~early])
+    values, bound, _ = Difference({"arm": "a"}, {"arm": "b"}).measure(table[~early])
     assert {seed for seed in bound.index if bound[seed] == -1} == gone
     assert [values[seed] for seed in gone] == [0] * len(gone)
 
@@ -78,6 +78,9 @@ def test_the_gap_between_the_phases():
     assert PhaseGap({"arm": "b"}, {"arm": "a"}).measure(table).values.tolist() == pytest.approx([2, 2])
     with pytest.raises(NotRun):
         PhaseGap({"arm": "a"}).measure(table[table.phase != "learn"])
+    early = (table.seed == 1) & (table["round"] > 8)
+    values, _, unknown = PhaseGap({"arm": "a"}).measure(table[~early])
+    assert (values.tolist(), unknown) == (pytest.approx([5]), 1)
 
 
 def graph_label(diameter):
@@ -111,19 +114,19 @@ SLOPE = Slope(
 @pytest.mark.parametrize("slope", [-0.1, 0.0, 0.2])
 def test_a_known_slope_is_found_seed_by_seed(slope):
     """The gain falls by `slope` doublings a unit of diameter; a seed's factor is in the intercept, not in the slope."""
-    values, bound = SLOPE.measure(table_of_gains(slope))
+    values, bound, _ = SLOPE.measure(table_of_gains(slope))
     assert values.to_numpy() == pytest.approx(np.full(3, -slope), abs=0.02)
     assert (bound == 0).all()
 
 
 def test_a_slope_through_what_was_not_reached_is_a_bound_on_the_side_to_which_it_pulls():
     """On the graph of largest diameter the slow way never got there: the true gain is larger there, the slope lower."""
-    values, bound = SLOPE.measure(table_of_gains(0.4, seeds=1, rounds=25))
+    values, bound, _ = SLOPE.measure(table_of_gains(0.4, seeds=1, rounds=25))
     assert (len(values), list(bound)) == (1, [-1])
     slower_everywhere = table_of_gains(0.0, rounds=25)
     slow = slower_everywhere.initialization == "independent"
     slower_everywhere.loc[slow, "accuracy_mean"] *= 0.5
-    values, bound = SLOPE.measure(slower_everywhere)
+    values, bound, _ = SLOPE.measure(slower_everywhere)
     assert bound.isna().all()
 
 

@@ -137,9 +137,10 @@ def test_a_figure_that_does_not_say_what_it_needs_is_named(tmp_path: Path, monke
         paper_figures.needs()
 
 
-def test_every_claim_has_a_row_with_its_rule_and_a_computed_verdict(tmp_path: Path) -> None:
-    """At the scale of config.yaml all claims are run but those about other data."""
-    table = sweep.read_table(REPOSITORY / "config" / "config.yaml")
+@pytest.mark.parametrize("name", ["config", "paper"])
+def test_every_claim_has_a_row_with_its_rule_and_a_computed_verdict(name: str, tmp_path: Path) -> None:
+    """At the scales of config.yaml and paper.yaml all claims are run but those about other data."""
+    table = sweep.read_table(REPOSITORY / "config" / f"{name}.yaml")
     for block in table["experiments"].values():
         block["seeds"] = block["seeds"][:2] if isinstance(block["seeds"], list) else 2
     tables = made_up_tables(tmp_path, table, diverging=False)

@@ -83,7 +83,7 @@ def test_a_target_that_was_not_reached_is_a_bound_and_not_a_number():
     """`a` never gets there: it is slower by an unknown factor, so nothing shows that it is not much slower."""
     table = pd.concat([runs([0.7] * 5, arm="a"), runs([0.95] * 5, arm="b")])
     slower = RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.9)
-    values, bound = slower.measure(table)
+    values, bound, _ = slower.measure(table)
     assert (values > 0).all()
     assert (bound == 1).all()
     assert judge(claim(slower, above(0)), {"e": table}).verdict == "holds"
@@ -92,6 +92,15 @@ def test_a_target_that_was_not_reached_is_a_bound_and_not_a_number():
     assert judge(claim(slower, below(0)), {"e": table}).verdict == "does not hold"
     neither = RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.99)
     assert judge(claim(neither, below(0)), {"e": table}).interval.n == 0
+
+
+def test_seeds_of_which_nothing_is_known_are_not_left_out_of_a_verdict():
+    """Four seeds show a clear effect; with the fifth neither of the two got there."""
+    table = pd.concat([runs([0.95] * 4 + [0.5], rate=0.8, arm="a"), runs([0.95] * 4 + [0.5], rate=0.4, arm="b")])
+    faster = RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.8)
+    found = judge(claim(faster, below(0)), {"e": table})
+    assert (found.interval.n, found.measured.unknown, found.verdict) == (4, 1, "undecided")
+    assert judge(claim(faster, below(0)), {"e": table[table.seed < 4]}).verdict != "undecided"
 
 
 @pytest.mark.parametrize("where", [{"arm": "c"}, {"failures.rate": 0.5}])
