@@ -1,9 +1,10 @@
 """**What link failures cost.** Left: test accuracy of the mean device at the end of each round, when every link is down
-with the given probability, independently in each round, and in each step of the election at the start; bands are 95 %
-Student-t intervals; axes logarithmic in the error. Right: rounds until the mean device reaches the target of its row
-(the line in the panels on the left), against the rounds without failures on the same seed: binary logarithm of the
-ratio, so that 1 means twice the rounds. Small marks: seeds (triangles: only a bound is known, for a run ended before it
-got there); large marks: means over n = {seeds} seeds with 95 % Student-t intervals. Dotted: half as many rounds again.
+with the given probability, independently in each round. All devices start alike, but for those with an elected start:
+there the failures touch the election, too. Bands are 95 % Student-t intervals; axes logarithmic in the error. Right:
+rounds until the mean device reaches the target of its row (the line in the panels on the left), against the rounds
+without failures on the same seed: binary logarithm of the ratio, so that 1 means twice the rounds. Small marks: seeds
+(triangles: only a bound is known, for a run ended before it got there); large marks: means over n = {seeds} seeds with
+95 % Student-t intervals. Dotted: half as many rounds again.
 """
 
 from __future__ import annotations
@@ -36,16 +37,15 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     axes = left.subplots(-(-len(settings) // 2), 2, squeeze=False)
     ends = last_phase(table)
     for ax, letter, setting in zip(axes.flat, ascii_lowercase, settings, strict=False):
+        ax.set_xlabel("round")
         style.curves(ax, ends[ends["arm"] == setting], RATE, "accuracy_mean", rates)
         ax.axhline(100 * target_of(table, {"arm": setting}), color="0.4", linewidth=0.6)
         style.panel(ax, letter, style.words(setting))
+        style.accuracy_axis([ax])
     for ax in axes.flat[len(settings) :]:
         ax.set_axis_off()
     for row in axes:
         row[0].set_ylabel("test accuracy (%)")
-    for ax in axes.flat:
-        style.accuracy_axis([ax])
-        ax.set_xlabel("round")
     style.legend(left, rates, title="probability that a link is down", columns=9)
     cost(right.subplots(), table, settings, rates)
     style.panel(right.axes[0], ascii_lowercase[len(settings)], "rounds against no failures")

@@ -1,9 +1,9 @@
 """**How messages are lost, or late.** Rows: what becomes of the messages; all that lose any lose the same share of them
-(devices that are away, the same share of links; lost packets, of the parts of each message). The election at the start
-takes whole messages only, so that lost packets prevent it. Against the loss-free channel, seed by seed: (a) rounds
-until the mean device reaches {target}, as the binary logarithm of the ratio (1: twice the rounds); (b) final test
-accuracy of the worst device; (c) final consensus distance, as the binary logarithm of the ratio. Small marks: seeds
-(triangles: only a bound is known); large marks: means over n = {seeds} seeds with 95 % Student-t intervals.
+(devices that are away, the same share of links; lost packets, of the parts of each message). All devices start alike,
+for an election that suffers losses would change the start as well. Against the loss-free channel, seed by seed: (a)
+rounds until the mean device reaches {target}, as the binary logarithm of the ratio (1: twice the rounds); (b) final
+test accuracy of the worst device; (c) final consensus distance, as the binary logarithm of the ratio. Small marks:
+seeds (triangles: only a bound is known); large marks: means over n = {seeds} seeds with 95 % Student-t intervals.
 """
 
 from __future__ import annotations
