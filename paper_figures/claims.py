@@ -194,8 +194,9 @@ NONIID = claims(
     "noniid",
     ("swing, IID", "Accuracy swings between learning and cooperation, IID.", f"{OSCILLATION} [A]",
      PhaseGap({"arm": "P2PL", "partition": "iid"}), above(0)),
-    ("swing, non-IID", "It swings by more than five points, two classes a device.", f"{OSCILLATION} [A]",
-     PhaseGap({"arm": "P2PL", **TWO_CLASSES}), above(5)),
+    ("swing, non-IID",
+     "Accuracy swings by more than five points between learning and cooperation, two classes a device.",
+     f"{OSCILLATION} [A]", PhaseGap({"arm": "P2PL", **TWO_CLASSES}), above(5)),
     *((f"affinity: {what}", f"Affinity (our reading) {says}, two classes a device.", source, effect, rule)
       for what, says, source, effect, rule in (
           ("less swing", "dampens the swing", f"{OSCILLATION} [A]",
