@@ -48,7 +48,9 @@ class Effect(Protocol):
         """Of the values, for the reader."""
         ...
 
-    def measure(self, table: pd.DataFrame) -> Measured: ...
+    def measure(self, table: pd.DataFrame) -> Measured:
+        """Raises NotRun if the table lacks what the effect speaks of, ValueError if it has several runs of a seed."""
+        ...
 
 
 def select(table: pd.DataFrame, where: Where) -> pd.DataFrame:
@@ -95,14 +97,14 @@ class Difference:
     def measure(self, table: pd.DataFrame) -> Measured:
         first = after_cooperation(table, self.a, self.value)
         if isinstance(self.b, float):
-            second = first * 0 + self.b
+            second = pd.DataFrame(self.b, index=first.index, columns=first.columns)
         else:
             second = after_cooperation(table, self.b, self.value_of_b or self.value)
         values = 100 * (first - second).ffill().iloc[-1].dropna()
         last = max(first.index.max(), second.index.max())
         worse, better = (side.reindex([last]).isna().iloc[0].astype(float) for side in (first, second))
         bound = (better - worse).mask((better > 0) & (worse > 0))
-        return Measured(values, bound.reindex(values.index) if not isinstance(self.b, float) else -worse[values.index])
+        return Measured(values, bound.reindex(values.index))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 The statements are in our words. [A]: stated in a paper's abstract; [S]: only in a secondary summary of it; [C]: our
 control or our question, which tells the claimed cause from its rivals. Thresholds are in percentage points of test
-accuracy, or in doublings of the rounds to the table's target accuracy. They were fixed after a pilot on
-other seeds of the same images, before the runs that are judged.
+accuracy, or in doublings of the rounds to the table's target accuracy. Most were fixed after a pilot on
+other seeds of the same images, before the runs that are judged; `claims_table.HEADER` says which were not.
 """
 
 from __future__ import annotations
@@ -219,4 +219,3 @@ SECTIONS: Mapping[str, tuple[Claim, ...]] = {
     "Non-IID data, oscillation, affinity": NONIID,
 }
 CLAIMS = tuple(claim for section in SECTIONS.values() for claim in section)
-NEEDS = tuple(dict.fromkeys(claim.experiment for claim in CLAIMS))

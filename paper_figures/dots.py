@@ -20,18 +20,25 @@ def effects(table: pd.DataFrame, wanted: Mapping[str, Effect]) -> dict[str, Meas
 
 
 def dots(ax: Axes, rows: Mapping[str, Measured], look: Look, shift: float = 0.0) -> None:
-    """One series: the n-th effect at height n + shift. Seeds of which only a bound is known point to where they lie."""
-    for height, (values, bound, _) in enumerate(rows.values()):
+    """One series: the n-th effect at height n + shift. Seeds of which only a bound is known point to where they lie.
+
+    A mean over bounds is open and has no interval; where of some seed nothing is known, there is none.
+    """
+    for height, (values, bound, unknown) in enumerate(rows.values()):
         y = height + shift
         for side, marker in {0: look.marker, **BOUNDS}.items():
             some = values[bound == side]
             ax.plot(some, [y - 0.07] * len(some), marker, color=look.color, markersize=2, alpha=0.5, linestyle="none")
-        if len(values) > 1:
+        if unknown or not len(values):
+            said = f" {len(values)} of {len(values) + unknown} seeds" if len(values) else " not reached"
+            ax.text(0, y, said, color=look.color, va="center", fontsize=6)
+        elif len(values) > 1:
             mean, low, high, _ = t_interval(values)
-            ax.plot([low, high], [y, y], color=look.color)
-            ax.plot(mean, y, look.marker, color=look.color, markersize=4, markeredgecolor="white")
-        elif not len(values):
-            ax.text(0, y, " not reached", color=look.color, va="center", fontsize=6)
+            exact = bool((bound == 0).all())
+            if exact:
+                ax.plot([low, high], [y, y], color=look.color)
+            face, edge = (look.color, "white") if exact else ("white", look.color)
+            ax.plot(mean, y, look.marker, color=look.color, markersize=4, markerfacecolor=face, markeredgecolor=edge)
 
 
 def label_rows(ax: Axes, labels: Sequence[str], visible: bool = True) -> None:

@@ -1,9 +1,9 @@
 """**Is it the largest norm that helps at the start, or any common start?** Top: rounds until the mean device reaches
 {target}, for each way to start, against independent starts on the same seed: binary logarithm of the ratio, so that -1
 means half the rounds. Small marks: seeds (triangles: only a bound is known, for a run ended before it got there); large
-marks: means over n = {seeds} seeds with 95 % Student-t intervals. A fraction is that of the rounds that an election
-takes. Bottom: test accuracy of the mean device at the end of each round, for four of them; bands are 95 % Student-t
-intervals; the axis is logarithmic in the error.
+marks: means over n = {seeds} seeds with 95 % Student-t intervals, open and without one where a seed is a bound. A
+fraction is that of the rounds that an election takes. Bottom: test accuracy of the mean device at the end of each
+round, for four of them; bands are 95 % Student-t intervals; the axis is logarithmic in the error.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ there the failures touch the election, too. Bands are 95 % Student-t intervals; 
 rounds until the mean device reaches the target of its row (the line in the panels on the left), against the rounds
 without failures on the same seed: binary logarithm of the ratio, so that 1 means twice the rounds. Small marks: seeds
 (triangles: only a bound is known, for a run ended before it got there); large marks: means over n = {seeds} seeds with
-95 % Student-t intervals. Dotted: half as many rounds again.
+95 % Student-t intervals, open and without one where a seed is a bound. Dotted: half as many rounds again.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 for an election that suffers losses would change the start as well. Against the loss-free channel, seed by seed: (a)
 rounds until the mean device reaches {target}, as the binary logarithm of the ratio (1: twice the rounds); (b) final
 test accuracy of the worst device; (c) final consensus distance, as the binary logarithm of the ratio. Small marks:
-seeds (triangles: only a bound is known); large marks: means over n = {seeds} seeds with 95 % Student-t intervals.
+seeds (triangles: only a bound is known); large marks: means over n = {seeds} seeds with 95 % Student-t intervals, open
+and without one where a seed is a bound.
 """
 
 from __future__ import annotations

@@ -43,6 +43,7 @@ def made_up_cell(cell: sweep.Cell, folder: Path, diverges: bool) -> None:
                 rows.append({
                     "run": experiment.key, "seed": seed, "round": number, "phase": phase, "status": status,
                     "accuracy_mean": mean, "accuracy_min": 0.95 * mean, "accuracy_of_average": mean,
+                    "own_class_accuracy": mean, "other_class_accuracy": 0.5 * mean,
                     "accuracy_devices": [mean] * experiment.devices, "consensus_distance": 1.0,
                     "messages": 12 * number, "bytes_sent": 12_000 * number if experiment.uses_graph else 0,
                 })  # fmt: skip
@@ -135,6 +136,10 @@ def test_a_figure_that_does_not_say_what_it_needs_is_named(tmp_path: Path, monke
     monkeypatch.setattr(paper_figures, "FOLDER", tmp_path)
     with pytest.raises(ValueError, match=r"fig99_silent\.py does not say which experiments it NEEDS"):
         paper_figures.needs()
+
+
+def test_the_forest_needs_the_experiments_of_all_claims() -> None:
+    assert set(FIGURES["fig13_claims"]) == {claim.experiment for claim in CLAIMS}
 
 
 @pytest.mark.parametrize("name", ["config", "paper"])
