@@ -12,7 +12,7 @@ from shlex import quote
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
-from p2pl import fingerprint, lock, registry, sweep
+from p2pl import fingerprint, lock, registry, sweep, warm
 from paper_figures import needs
 
 min_version("9.20")
@@ -53,6 +53,7 @@ localrules:
 onstart:
     if not lock.hold(Path(config["pathvars"]["results"], "logs", ".lock")):
         raise WorkflowError(f"Directory cannot be locked: another Snakemake makes {config['pathvars']['results']}.")
+    warm.start()  # the runs of this machine share the imports
 
 
 wildcard_constraints:

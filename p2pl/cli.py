@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from p2pl import registry
+from p2pl import registry, warm
 from p2pl.experiment import Experiment
 from p2pl.registry import SpecError, did_you_mean
 from p2pl.yaml_files import parse_yaml, read_yaml
@@ -19,8 +19,12 @@ from p2pl.yaml_files import parse_yaml, read_yaml
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0; 2 if the input was wrong; 1 if disk or memory gave out."""
-    options = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = parser().parse_args(given)
     try:
+        done = warm.ask(given) if options.command is run_command else None
+        if done is not None:
+            return done
         options.command(options)
     except SpecError as problem:
         print(f"p2pl: {problem}", file=sys.stderr)

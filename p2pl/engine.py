@@ -173,7 +173,7 @@ def draw_models(experiment: Experiment, known: Dataset, devices: int, dtype: tor
     rows = []
     with torch.random.fork_rng(devices=[]):
         for k in range(devices):
-            torch.manual_seed(int(stream(experiment.seed, "init", k).integers(2**63)))
+            torch.default_generator.manual_seed(int(stream(experiment.seed, "init", k).integers(2**63)))
             module = registry.model.call(experiment.model, inputs=known.x_train.shape[1:], outputs=known.classes)
             rows.append(torch.cat([p.detach().reshape(-1) for p in module.parameters() if p.requires_grad]))
     return module.to(dtype), torch.stack(rows).to(dtype)

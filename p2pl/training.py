@@ -127,7 +127,7 @@ def together(batches: list[Any]) -> Iterator[tuple[slice, list[np.ndarray]]]:
 
 def seed_model(seed: int, device: int, round: int) -> None:
     """Seeds torch for modules that draw random numbers of their own in training, such as dropout."""
-    torch.manual_seed(int(stream(seed, "model", device, round).integers(2**63)))
+    torch.default_generator.manual_seed(int(stream(seed, "model", device, round).integers(2**63)))
 
 
 def descend(x: Tensor, velocity: Tensor, gradient: Tensor, training: Training) -> None:

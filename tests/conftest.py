@@ -2,10 +2,13 @@
 
 import fcntl
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from pipeline import checkout, snakemake
+
+collect_ignore = [] if sys.platform == "linux" else ["test_warm.py"]  # elsewhere no process is kept warm
 
 
 @pytest.fixture(scope="session")
