@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import hashlib
+import importlib
 import json
 import os
 import secrets
@@ -92,9 +93,9 @@ def mine(wire: socket.socket) -> bool:
 
 def warm_up() -> None:
     """Import and compute what every run needs and no run changes."""
-    from p2pl import fingerprint
-
-    fingerprint.of_files("p2pl/run.py")
+    for name in ("p2pl.run", "p2pl.progress", "pandas"):  # pyarrow imports pandas for any table
+        importlib.import_module(name)
+    importlib.import_module("p2pl.fingerprint").of_files("p2pl/run.py")
 
 
 def answer(wire: socket.socket) -> None:

@@ -114,3 +114,10 @@ def test_a_run_that_is_killed_is_a_command_that_failed(pipeline: subprocess.Pope
     _, said = asking.communicate(timeout=60)
     assert asking.returncode == 1
     assert "was killed" in said
+
+
+def test_what_takes_long_to_import_is_there_before_a_command_asks() -> None:
+    code = (
+        "import sys; from p2pl import warm; warm.warm_up(); print({'torch', 'pandas', 'p2pl.engine'} <= {*sys.modules})"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\n"
