@@ -58,10 +58,12 @@ def ask(arguments: Sequence[str]) -> int | None:
             wire.connect(address())
         except OSError:
             return None
-        socket.send_fds(wire, [b"!"], STREAMS)
         request = {"arguments": list(arguments), "folder": str(Path.cwd()), "environment": dict(os.environ)}
-        wire.sendall(json.dumps(request).encode() + b"\n")
-        code = wire.recv(1)
+        code = b""
+        with contextlib.suppress(ConnectionError):
+            socket.send_fds(wire, [b"!"], STREAMS)
+            wire.sendall(json.dumps(request).encode() + b"\n")
+            code = wire.recv(1)
     if not code:
         print("p2pl: the process of this run was killed", file=sys.stderr)
         return 1
