@@ -35,7 +35,8 @@ check: $(READY)
 
 # The lock names every package and the hash of every file of it: nothing is left to resolve (--no-deps) or to compile
 # beforehand (--no-compile), and that makes plain pip four times faster. Of two at once, one builds and the other waits;
-# what was begun and not ended (the file says so) is built from nothing, for pip trusts what it finds.
+# what was begun and not ended (the file says so) is built from nothing, for pip trusts what it finds. Without a C++
+# compiler, which `p2pl build` then says, runs take longer.
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found: name one, as in make PYTHON=/path/to/python3"; exit 1; }
 	@set -e; exec 9>> .venv.begun; $(PYTHON) -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'; \
@@ -44,6 +45,7 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $$clear .venv; \
 	python -m pip install --quiet --no-deps --no-compile --require-hashes -r requirements.lock; \
 	python -m pip install --quiet --no-deps --no-build-isolation --editable .; \
+	p2pl build || true; \
 	touch $@; : > .venv.begun
 
 lock:

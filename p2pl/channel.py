@@ -8,36 +8,35 @@ channel.server_mean(...)  the star to and from a server that FedAvg assumes
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from p2pl.native.library import Library
+from p2pl.products import Product, product
 from p2pl.spectrum import flooding_time, period_matrix, stationary
 from p2pl.transmission import Exchange, Transmission, Weights
 
 PACKET_BYTES = 1448  # payload of a TCP segment in an Ethernet frame of 1,500 bytes
-DENSE_ABOVE = 0.06  # share of non-zero weights above which a dense product is the faster one on a CPU
 
 
 class Channel:
     """Applies the exchanges of a Transmission to tensors and counts what is sent.
 
-    transmission: None for algorithms that do not speak over links.
+    transmission: None for algorithms that do not speak over links. library: the native one, if it is to multiply.
     messages, bytes_sent: totals since the start, over all devices; lost messages count, for they were sent.
     """
 
-    def __init__(self, transmission: Transmission | None) -> None:
-        self._transmission = transmission
+    def __init__(self, transmission: Transmission | None, library: Library | None = None) -> None:
+        self._transmission, self._library = transmission, library
         self.messages = 0
         self.bytes_sent = 0
         self._past: deque[tuple[Tensor, ...]] = deque()
         self._last: tuple[Weights, tuple[Tensor, ...]] | None = None
-        self._operator: tuple[Weights, torch.dtype, Operator] | None = None
+        self._held: tuple[Weights, torch.dtype, Product] | None = None
 
     @property
     def transmission(self) -> Transmission:
@@ -130,51 +129,22 @@ class Channel:
         return exchange, self._past.popleft() if len(self._past) > exchange.delay else tensors
 
     def _apply(self, weights: Weights, tensors: tuple[Tensor, ...], then: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """own * now + links * then, packet by packet where weights have a packet axis."""
-        if weights.link.ndim == 2:
-            return self._apply_packets(weights, tensors, then)
-        if then is tensors:
-            return tuple(self._product(weights, x) for x in tensors)
-        own = torch.as_tensor(weights.own, dtype=tensors[0].dtype, device=tensors[0].device)[:, None]
-        links = replace(weights, own=np.zeros_like(weights.own))
-        return tuple(own * x + self._product(links, old) for x, old in zip(tensors, then, strict=True))
-
-    def _product(self, weights: Weights, x: Tensor) -> Tensor:
-        """W x; the matrix is made anew only when the weights have changed."""
-        if self._operator is None or self._operator[0] is not weights or self._operator[1] != x.dtype:
-            self._operator = weights, x.dtype, Operator(weights.matrix(), x)
-        return self._operator[2] @ x
-
-    def _apply_packets(
-        self, weights: Weights, tensors: tuple[Tensor, ...], then: tuple[Tensor, ...]
-    ) -> tuple[Tensor, ...]:
-        """One matrix a packet, over the concatenation of the tensors as they lie in the message."""
+        """own * now + links * then, packet by packet where weights have a packet axis: as they lie in the message."""
+        apply = self._product(weights, tensors[0])
+        width = PACKET_BYTES // tensors[0].element_size()
+        if weights.link.ndim == 1:
+            return tuple(apply(x, old, width) for x, old in zip(tensors, then, strict=True))
         now = torch.cat(tensors, dim=1)
-        old = now if then is tensors else torch.cat(then, dim=1)
-        result = torch.empty_like(now)
-        width = PACKET_BYTES // now.element_size()
-        for packet in range(weights.link.shape[1]):
-            part = slice(packet * width, (packet + 1) * width)
-            own = weights.own[:, packet]
-            links = sp.csr_array(weights.matrix(packet) - sp.diags_array(own))
-            held = torch.as_tensor(own, dtype=now.dtype, device=now.device)[:, None] * now[:, part]
-            result[:, part] = held + Operator(links, now) @ old[:, part]
-        return tuple(torch.split(result, [x.shape[1] for x in tensors], dim=1))
+        mixed = apply(now, now if then is tensors else torch.cat(then, dim=1), width)
+        return tuple(torch.split(mixed, [x.shape[1] for x in tensors], dim=1))
+
+    def _product(self, weights: Weights, like: Tensor) -> Product:
+        """W as something that multiplies, made anew only when the weights have changed."""
+        if self._held is None or self._held[0] is not weights or self._held[1] != like.dtype:
+            self._held = weights, like.dtype, product(weights, like, self._library)
+        return self._held[2]
 
 
 def packets_of(values: int, itemsize: int) -> int:
     """How many packets a message of `values` numbers of `itemsize` bytes has."""
     return -(-values // (PACKET_BYTES // itemsize))
-
-
-class Operator:
-    """A (K, K) matrix that multiplies (K, P) tensors from the left: dense or sparse, whichever is faster on a CPU."""
-
-    def __init__(self, matrix: sp.csr_array, like: Tensor) -> None:
-        self.dense: Tensor | None = None
-        self.sparse = matrix.astype(np.float64 if like.dtype == torch.float64 else np.float32)
-        if matrix.nnz > DENSE_ABOVE * matrix.shape[0] ** 2:
-            self.dense = torch.as_tensor(matrix.toarray(), dtype=like.dtype, device=like.device)
-
-    def __matmul__(self, x: Tensor) -> Tensor:
-        return torch.from_numpy(self.sparse @ x.numpy()) if self.dense is None else self.dense @ x

@@ -73,9 +73,10 @@ class Keeper:
 
 
 def stamp(setting: Setting) -> str:
-    """Says which spec, with which code on which data, a checkpoint belongs to."""
+    """Says which spec, with which code and engine on which data, a checkpoint belongs to."""
     code = fingerprint.of_experiment(setting.experiment)
-    return f"{setting.experiment.key} {code} {setting.data.checksum} torch {torch.__version__}"
+    engine = setting.work.learner.name
+    return f"{setting.experiment.key} {code} {setting.data.checksum} torch {torch.__version__} engine {engine}"
 
 
 def resumption(content: dict[str, Any], setting: Setting) -> Resumption:

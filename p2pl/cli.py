@@ -1,4 +1,4 @@
-"""The command `p2pl`: run, data, collect, tune, list, graph. Wrong input: a sentence on stderr and exit code 2."""
+"""The command `p2pl`: run, build, data, collect, tune, list, graph. Wrong input: a sentence on stderr, exit code 2."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from typing import Any
 
 from p2pl import registry, warm
 from p2pl.experiment import Experiment
+from p2pl.native.build import BuildError
 from p2pl.registry import SpecError, did_you_mean
 from p2pl.yaml_files import parse_yaml, read_yaml
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code: 0; 2 if the input was wrong; 1 if disk or memory gave out."""
+    """Run one command. Returns the exit code: 0; 2 if the input was wrong; 1 if disk, memory or a compiler gave out."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser().parse_args(given)
     try:
@@ -34,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `p2pl list | head`
         sys.stderr.close()
+    except BuildError as problem:
+        print(f"p2pl: {problem}", file=sys.stderr)
+        return 1
     except (OSError, MemoryError) as problem:  # a full disk, say: not the user's input, and not a bug to trace
         print(f"p2pl: {type(problem).__name__}: {problem}", file=sys.stderr)
         return 1
@@ -77,6 +81,9 @@ def parser() -> argparse.ArgumentParser:
 
 def add_pipeline(commands: Any) -> None:
     """The steps of the pipeline besides `run`."""
+    native = commands.add_parser("build", help="compile the native engine, which learns MLPs several times as fast")
+    native.set_defaults(command=build_command)
+
     data = commands.add_parser("data", help="check that a data set is there; print its source and checksum as JSON")
     data.add_argument("name", help="a name, or a JSON mapping with name and options")
     data.set_defaults(command=data_command)
@@ -103,11 +110,17 @@ def run_command(options: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)  # one thread a run, runs side by side: faster in all, and the same bytes on any machine
     with Progress([experiment.rounds for experiment in experiments]) as progress:
-        summaries = run_all(experiments, options.out, report=progress.report)
+        summaries = run_all(experiments, options.out, report=progress.report, announce=progress.announce)
     if options.json:
         print(json.dumps(summaries[0] if len(summaries) == 1 else {"runs": summaries}))
     else:
         progress.summary(summaries, options.out)
+
+
+def build_command(options: argparse.Namespace) -> None:
+    from p2pl.native.build import build
+
+    print(f"the native engine is in {build()}")
 
 
 def experiments_of(

@@ -21,8 +21,10 @@ from p2pl.batched import batched
 from p2pl.channel import Channel
 from p2pl.data import Dataset
 from p2pl.experiment import Experiment
+from p2pl.learners import choose_learner
 from p2pl.metrics import Meter, least_squares_optimum
 from p2pl.models.mlp import MLP
+from p2pl.native.library import loaded
 from p2pl.network import Network
 from p2pl.registry import SpecError
 from p2pl.seeds import stream
@@ -145,7 +147,8 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
     module, draws = draw_models(experiment, known, len(shards), dtype)
     model = batched(module, experiment.loss, known.classes)
     inputs, targets = tensors(known.x_train, known.y_train, dtype)
-    work = LocalWork(model, LocalData(inputs, targets, shards, experiment.training, experiment.seed), dtype)
+    local = LocalData(inputs, targets, shards, experiment.training, experiment.seed)
+    work = LocalWork(model, local, choose_learner(experiment, module, model, local), dtype)
     return Setting(
         experiment=experiment,
         data=known,
@@ -189,7 +192,8 @@ def make_channel(experiment: Experiment, network: Network, sizes: np.ndarray) ->
     """The channel over the experiment's graph; for an algorithm without one, a channel that only counts."""
     if not experiment.uses_graph:
         return Channel(None)
-    return Channel(Transmission(network, experiment.mixing, sizes, experiment.failures, experiment.seed))
+    library = loaded() if experiment.engine != "torch" else None
+    return Channel(Transmission(network, experiment.mixing, sizes, experiment.failures, experiment.seed), library)
 
 
 def make_meter(
@@ -214,4 +218,4 @@ def make_meter(
             optimum = torch.from_numpy(least_squares_optimum(known.x_train, known.y_train, shards, bias))
     else:
         own = torch.stack([torch.from_numpy(np.isin(np.arange(known.classes), known.y_train[s])) for s in shards])
-    return Meter(work.model, inputs, targets, experiment.loss, own, optimum)
+    return Meter(work.learner.outputs, inputs, targets, experiment.loss, own, optimum)

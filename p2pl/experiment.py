@@ -101,6 +101,9 @@ class Evaluation(Checked):
 class Experiment(Checked):
     """One run. Raises SpecError for unknown names, wrong types, ranges and combinations, before anything is built.
 
+    engine: what learns on the devices: `torch`, any model; `native`, multi-layer perceptrons in float32, several times
+    as fast, once `p2pl build` has been run; `auto`, native where it can. Their results differ in the last digits.
+
     checkpoint_every: after how many rounds the run is saved, so as to go on from there if it is killed. It is the one
     field that changes nothing in the results, and so no part of `spec()` and `key`.
     """
@@ -118,6 +121,7 @@ class Experiment(Checked):
     loss: Literal["cross_entropy", "mse"] = "cross_entropy"
     samples: Count | None = None
     dtype: Literal["float32", "float64"] = "float32"
+    engine: Literal["auto", "torch", "native"] = "auto"
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     rounds: Natural = 30

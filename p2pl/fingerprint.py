@@ -1,8 +1,9 @@
 """What the code does, as a short hash: Snakemake re-runs a job when the fingerprint in its `params` has changed.
 
 Comments, docstrings and layout do not count. Of our own modules, those count that a job imports, directly or through
-others; of a registered component's file, the component itself and its helpers, not its siblings. So an edit of the
-engine's logic re-runs what it touches, and a comment, or one more topology, re-runs nothing.
+others; of a registered component's file, the component itself and its helpers, not its siblings. C++ sources count, as
+they are, with the Python beside them. So an edit of the engine's logic re-runs what it touches, and a comment, or one
+more topology, re-runs nothing.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def _closure(files: frozenset[Path]) -> frozenset[Path]:
 
 @cache
 def _imported_by(path: Path) -> frozenset[Path]:
-    return frozenset(_imports(_parsed(path), path))
+    return frozenset(_imports(_parsed(path), path)) | frozenset(path.parent.glob("*.[ch]pp"))
 
 
 def _imports(tree: ast.Module, path: Path) -> Iterator[Path]:

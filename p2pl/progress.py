@@ -25,6 +25,7 @@ class Progress:
         self.console = Console(stderr=True)
         self.total, self.done = sum(rounds), 0
         self.began = self.said = time.monotonic()
+        self.engines: set[str] = set()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.bar = Bar(*columns, console=self.console, disable=not self.console.is_terminal, transient=True)
 
@@ -35,6 +36,12 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
+
+    def announce(self, engine: str) -> None:
+        """Which engine learns in the run that begins; said once for each engine."""
+        if engine not in self.engines:
+            self.engines.add(engine)
+            print(f"engine: {engine}", file=sys.stderr, flush=True)
 
     def report(self, experiment: Experiment, number: int, measures: dict[str, Any] | None) -> None:
         """One more round of a run is done (round 0 is its start)."""

@@ -1,7 +1,7 @@
 """Results as tidy parquet files: one row for each run, round and phase. They appear whole or not at all.
 
-The columns are COLUMNS. The file's metadata (`p2pl`) holds, as JSON, the spec and the final status of every run and
-the name, source and checksum of the data. Nothing in a file depends on when or how fast it was made.
+The columns are COLUMNS. The file's metadata (`p2pl`) holds, as JSON, the spec, the final status and the engine of every
+run and the name, source and checksum of the data. Nothing in a file depends on when or how fast it was made.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def collect(cells: Iterable[Cell], folder: str | Path, path: str | Path) -> None
     over what is not there.
     """
     tables: list[pa.Table] = []
-    facts: dict[str, Any] = {"specs": {}, "status": {}, "data": {}, "cells": []}
+    facts: dict[str, Any] = {"specs": {}, "status": {}, "engines": {}, "data": {}, "cells": []}
     for cell in cells:
         source = Path(folder) / f"{cell.key}.parquet"
         table, known = read(source)
@@ -106,7 +106,7 @@ def collect(cells: Iterable[Cell], folder: str | Path, path: str | Path) -> None
         for name, value in cell.columns.items():
             table = table.append_column(name, pa.array([value] * len(table)))
         tables.append(table)
-        for part in ("specs", "status", "data"):
-            facts[part] |= known[part]
+        for part in ("specs", "status", "engines", "data"):
+            facts[part] |= known.get(part, {})  # files of before the engines have none
         facts["cells"].append({"key": cell.key, "seeds": list(cell.seeds), **cell.columns})
     write(pa.concat_tables(tables, promote_options="permissive"), path, facts)

@@ -58,6 +58,7 @@ def execute(setting: Setting, report: Report = lambda *_: None, keeper: Keeper |
     rows = [row | {"status": status} for row in rows]
     origin = {"name": setting.data.name, "source": setting.data.source, "checksum": setting.data.checksum}
     summary = summarize(experiment, rows, status) | {"spec": experiment.spec(), "data": origin}
+    summary["engine"] = setting.work.learner.name
     summary["seconds"] = round(time.perf_counter() - began, 3)
     return Run(experiment, rows, summary, origin)
 
@@ -86,12 +87,17 @@ def summarize(experiment: Experiment, rows: Sequence[dict[str, Any]], status: st
 
 
 def run_all(
-    experiments: Sequence[Experiment], out: str | Path, root: str | Path | None = None, report: Report = lambda *_: None
+    experiments: Sequence[Experiment],
+    out: str | Path,
+    root: str | Path | None = None,
+    report: Report = lambda *_: None,
+    announce: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Run experiments one after another and write all their rows to `out`. Returns the summaries.
 
     All are prepared, and so checked, before the first trains. What is killed goes on when it is called again: finished
-    runs are not repeated, others go on from their last checkpoint. Raises SpecError if one cannot run.
+    runs are not repeated, others go on from their last checkpoint. announce(name) is called with each run's engine,
+    before the run. Raises SpecError if one cannot run.
     """
     folder = None if root is None else Path(root)
     known = {choice: data.load(choice, folder) for choice in {experiment.dataset for experiment in experiments}}
@@ -99,10 +105,15 @@ def run_all(
         for experiment in experiments:
             first_parameters(prepare(experiment, root, known[experiment.dataset]))
     keeper = Keeper(Path(out))
-    runs = [execute(prepare(one, root, known[one.dataset]), report, keeper) for one in experiments]
+    runs = []
+    for experiment in experiments:
+        setting = prepare(experiment, root, known[experiment.dataset])
+        announce(setting.work.learner.name)
+        runs.append(execute(setting, report, keeper))
     facts = {
         "specs": {run.experiment.key: run.experiment.spec() for run in runs},
         "status": {run.experiment.key: run.summary["status"] for run in runs},
+        "engines": {run.experiment.key: run.summary["engine"] for run in runs},
         "data": {run.data["name"]: run.data for run in runs},
     }
     results.write(results.table_of([row for run in runs for row in run.rows]), out, facts)

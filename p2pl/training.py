@@ -3,15 +3,16 @@
     v <- mu v + g + wd x        x <- x - lr v              heavy ball, as torch.optim.SGD
                                 x <- x - lr (g' + mu v)    Nesterov's form, g' = g + wd x
 
-Devices do not interact while they learn, so they are taken in blocks that stay in cache for the whole phase. Each
-device has its own order of samples in each round, from a stream of its own: the same for every algorithm.
+Devices do not interact while they learn, so they are taken a few at a time, which stay in cache for the whole phase:
+by torch here (`TorchLearner`), or by `p2pl.native`. Each device has its own order of samples in each round, from a
+stream of its own: the same for every algorithm and engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
-from typing import Any
+from itertools import groupby, pairwise
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -34,29 +35,60 @@ class LocalData:
         self.inputs, self.targets, self.shards = inputs, targets, shards
         self.training, self.seed = training, seed
 
-    def batches(self, device: int, round: int, steps: int | None = None) -> Iterator[np.ndarray]:
-        """Row numbers of a device's mini-batches in a round: `steps` of them, or as the spec says.
+    def schedule(self, device: int, round: int, steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """A device's mini-batches in a round: `steps` of them, or as the spec says.
 
-        Each pass over the data is a new permutation, cut into batches; the last of a pass may be smaller. A full
-        batch is the shard in its own order.
+        Row numbers (S,) in the order in which they are met, and cuts (steps + 1,): batch t is order[cuts[t] :
+        cuts[t + 1]]. Each pass over the data is a new permutation, cut into batches; the last of a pass may be smaller.
+        A full batch is the shard in its own order.
         """
         shard, training = self.shards[device], self.training
         rng = stream(self.seed, "batches", device, round)
         size = len(shard) if training.batch_size == "full" else int(training.batch_size)
-        steps = steps or training.steps or (training.epochs or 1) * -(-len(shard) // size)
-        while steps > 0:
+        a_pass = -(-len(shard) // size)
+        steps = steps or training.steps or (training.epochs or 1) * a_pass
+        orders, cuts = [], []
+        for begun in range(0, steps, a_pass):
             order = shard if size >= len(shard) else rng.permutation(shard)
-            for start in range(0, len(order), size):
-                if steps > 0:
-                    yield order[start : start + size]
-                steps -= 1
+            starts = np.arange(min(a_pass, steps - begun)) * size
+            orders.append(order[: starts[-1] + size])
+            cuts.append(begun // a_pass * len(shard) + starts)
+        met = np.concatenate(orders)
+        return met, np.append(np.concatenate(cuts), len(met))
+
+    def batches(self, device: int, round: int, steps: int | None = None) -> Iterator[np.ndarray]:
+        """The same as row numbers of one batch after another."""
+        order, cuts = self.schedule(device, round, steps)
+        yield from (order[begin:end] for begin, end in pairwise(cuts.tolist()))
+
+    def samples(self, batches: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """Inputs (B, b, ...) and targets (B, b) or (B, b, C) of batches of one size."""
+        rows = torch.from_numpy(np.stack(batches))
+        return self.inputs[rows], self.targets[rows]
+
+
+class Learner(Protocol):
+    """An engine: the learning phase of devices that it is given. name: for logs, results and checkpoints."""
+
+    name: str
+
+    def learn(self, x: Tensor, velocity: Tensor, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
+        """One phase of `devices` (row numbers), in place, in their rows of x and velocity, (K, P) each.
+
+        drift: (K, P) or None, see `p2pl.algorithm.Work.train`.
+        """
+        ...
+
+    def outputs(self, x: Tensor, inputs: Tensor) -> Tensor:
+        """(B, T, C): what the models x (B, P) say of samples (T, ...), the same for all."""
+        ...
 
 
 class LocalWork:
     """The `Work` that algorithms see, for the round that the engine has set."""
 
-    def __init__(self, model: BatchedModel, data: LocalData, dtype: torch.dtype) -> None:
-        self.model, self.data, self.round = model, data, 0
+    def __init__(self, model: BatchedModel, data: LocalData, learner: Learner, dtype: torch.dtype) -> None:
+        self.model, self.data, self.learner, self.round = model, data, learner, 0
         self.lr = float(data.training.lr)
         self.sizes = torch.tensor([len(shard) for shard in data.shards], dtype=dtype)
 
@@ -67,15 +99,10 @@ class LocalWork:
         self, x: Tensor, velocity: Tensor, devices: np.ndarray | None = None, drift: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """See `p2pl.algorithm.Work.train`. Devices left out keep their rows."""
-        new_x, new_velocity = x.clone(), velocity.clone()
+        new_x, new_velocity = (part.clone(memory_format=torch.contiguous_format) for part in (x, velocity))
         if self.data.training.velocity == "reset":
             new_velocity.zero_()
-        with torch.random.fork_rng(devices=[]):  # modules that draw in training leave the caller's numbers alone
-            for block in self._blocks(np.arange(len(x)) if devices is None else devices):
-                rows = torch.as_tensor(block)
-                held, speed = new_x[rows], new_velocity[rows]
-                self._epoch(held, speed, block, None if drift is None else drift[rows])
-                new_x[rows], new_velocity[rows] = held, speed
+        self.learner.learn(new_x, new_velocity, np.arange(len(x)) if devices is None else devices, self.round, drift)
         return new_x, new_velocity
 
     def gradient(self, x: Tensor) -> Tensor:
@@ -83,36 +110,52 @@ class LocalWork:
         out = torch.empty_like(x)
         for k in range(len(x)):
             (rows,) = self.data.batches(k, self.round, steps=1)
-            self.model.gradient(x[k : k + 1], self._inputs([rows]), self._targets([rows]), out[k : k + 1])
+            self.model.gradient(x[k : k + 1], *self.data.samples([rows]), out[k : k + 1])
         return out
+
+
+class TorchLearner:
+    """Any model: the gradients of `p2pl.batched`, a block of devices at a time."""
+
+    name = "torch"
+
+    def __init__(self, model: BatchedModel, data: LocalData) -> None:
+        self.model, self.data = model, data
+
+    def learn(self, x: Tensor, velocity: Tensor, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
+        """See `Learner.learn`."""
+        with torch.random.fork_rng(devices=[]):  # modules that draw in training leave the caller's numbers alone
+            for block in self._blocks(devices):
+                rows = torch.as_tensor(block)
+                held, speed = x[rows], velocity[rows]
+                self._epoch(held, speed, block, round, None if drift is None else drift[rows])
+                x[rows], velocity[rows] = held, speed
+
+    def outputs(self, x: Tensor, inputs: Tensor) -> Tensor:
+        """See `Learner.outputs`."""
+        return self.model.forward(x, inputs.unsqueeze(0))
 
     def _blocks(self, devices: np.ndarray) -> Iterator[np.ndarray]:
         """A few devices at a time, those with the most samples first."""
         order = np.argsort([-len(self.data.shards[k]) for k in devices], kind="stable")
         yield from (devices[order[i : i + self.model.block]] for i in range(0, len(devices), self.model.block))
 
-    def _epoch(self, x: Tensor, velocity: Tensor, block: np.ndarray, drift: Tensor | None) -> None:
+    def _epoch(self, x: Tensor, velocity: Tensor, block: np.ndarray, round: int, drift: Tensor | None) -> None:
         """The learning phase of one block, in place: the t-th step of every device whose phase is so long, for all t.
 
         Neighbours in the block whose t-th batches are of one size take the step together.
         """
         gradient = torch.empty_like(x)
-        schedules = [list(self.data.batches(int(k), self.round)) for k in block]
+        schedules = [list(self.data.batches(int(k), round)) for k in block]
         steps = torch.tensor([[len(schedule)] for schedule in schedules], dtype=x.dtype)
-        seed_model(self.data.seed, int(block[0]), self.round)
+        seed_model(self.data.seed, int(block[0]), round)
         for t in range(max(map(len, schedules))):
             batches = [schedule[t] if t < len(schedule) else () for schedule in schedules]
             for some, rows in together(batches):
-                self.model.gradient(x[some], self._inputs(rows), self._targets(rows), gradient[some])
+                self.model.gradient(x[some], *self.data.samples(rows), gradient[some])
                 descend(x[some], velocity[some], gradient[some], self.data.training)
                 if drift is not None:
                     x[some] += drift[some] / steps[some]
-
-    def _inputs(self, rows: list[np.ndarray]) -> Tensor:
-        return self.data.inputs[torch.from_numpy(np.stack(rows))]
-
-    def _targets(self, rows: list[np.ndarray]) -> Tensor:
-        return self.data.targets[torch.from_numpy(np.stack(rows))]
 
 
 def together(batches: list[Any]) -> Iterator[tuple[slice, list[np.ndarray]]]:

@@ -1,5 +1,6 @@
 """One finished run of the pipeline for all the tests that begin with one."""
 
+import ctypes
 import fcntl
 import shutil
 import sys
@@ -7,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from pipeline import checkout, snakemake
+
+from p2pl.native import build
+from p2pl.native.library import SETS, Library
 
 collect_ignore = [] if sys.platform == "linux" else ["test_warm.py"]  # elsewhere no process is kept warm
 
@@ -30,3 +34,23 @@ def copy(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished repository that a test may edit; times of files are kept."""
     shutil.copytree(finished, tmp_path / "copy")
     return tmp_path / "copy"
+
+
+@pytest.fixture(scope="session")
+def native(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The native engine's library, compiled once for all processes of the tests."""
+    if build.compiler() is None:
+        pytest.skip("there is no C++ compiler here: the native engine is not tested")
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    with (shared / "native.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path = shared / "native" / build.library_name()
+        return path if path.exists() else build.build(path.parent)
+
+
+@pytest.fixture(scope="session")
+def libraries(native: Path) -> list[Library]:
+    """The library with each instruction set that this machine has."""
+    handle = ctypes.CDLL(str(native))
+    return [Library(handle, name) for name in SETS if handle.p2pl_supports(name.encode())]

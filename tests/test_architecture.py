@@ -18,7 +18,11 @@ MODULES = {
 
 # The engine and what it runs. Everything else must be usable without torch, whose import takes seconds.
 WITH_TORCH = {
-    f"p2pl.{name}" for name in ("algorithm", "batched", "channel", "checkpoint", "engine", "metrics", "run", "training")
+    f"p2pl.{name}"
+    for name in (
+        *("algorithm", "batched", "channel", "checkpoint", "engine", "learners", "metrics", "run", "training"),
+        "native.learner",
+    )
 }
 FOLDERS_WITH_TORCH = ("p2pl.algorithms.", "p2pl.initializations.", "p2pl.models.")
 SLOW = ("mlxtend", "sklearn", "torchvision")  # imported where they are needed, in functions
@@ -93,8 +97,18 @@ def test_files_and_functions_fit_in_the_head(path: Path) -> None:
             assert lines <= LONGEST_FUNCTION, f"{node.name} has {lines} lines"
 
 
+def test_cpp_files_fit_in_the_head() -> None:
+    for path in (REPOSITORY / "p2pl").rglob("*.[ch]pp"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= LONGEST_FILE, path.name
+        assert max(map(len, lines)) <= 120, path.name
+
+
 def test_no_test_is_skipped() -> None:
+    """But where there is no compiler: see conftest.py."""
     for path in TESTS:
+        if path.name == "conftest.py":
+            continue
         names = {node.attr for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
         assert not names & {"skip", "skipif", "xfail", "importorskip"}, path.name
 

@@ -105,7 +105,9 @@ def test_a_finished_run_is_not_repeated(tmp_path):
 
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path):
     """Real processes, kill -9, until one of them gets through."""
-    spec = json.dumps(SPEC | {"rounds": 200, "failures": "bursts", "evaluation": {"every": 20}, "checkpoint_every": 10})
+    spec = json.dumps(
+        SPEC | {"rounds": 1500, "failures": "bursts", "evaluation": {"every": 150}, "checkpoint_every": 50}
+    )
 
     def start(out):
         command = [sys.executable, "-m", "p2pl.cli", "run", spec, "--out", str(out), "--seeds", "0,1"]

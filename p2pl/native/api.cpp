@@ -1,0 +1,49 @@
+// What the library offers to ctypes: which instruction sets there are; learning and mixing with one of them.
+#include <string.h>
+
+#include "job.hpp"
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace portable {
+int learn(const Job& job);
+void mix(const Exchange& exchange);
+}
+#ifdef P2PL_X86
+namespace avx2 {
+int learn(const Job& job);
+void mix(const Exchange& exchange);
+}
+namespace avx512 {
+int learn(const Job& job);
+void mix(const Exchange& exchange);
+}
+#endif
+
+// Whether this machine, and this library, can do with an instruction set: `avx512`, `avx2` or `portable`.
+EXPORT int p2pl_supports(const char* set) {
+#ifdef P2PL_X86
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (!strcmp(set, "avx2")) return avx2;
+    if (!strcmp(set, "avx512")) return avx2 && __builtin_cpu_supports("avx512f");
+#endif
+    return !strcmp(set, "portable");
+}
+
+// Learn, with an instruction set that is supported. Returns 0, or 1 if there is not enough memory.
+EXPORT int p2pl_learn(const char* set, const Job* job) {
+#ifdef P2PL_X86
+    if (!strcmp(set, "avx512")) return avx512::learn(*job);
+    if (!strcmp(set, "avx2")) return avx2::learn(*job);
+#endif
+    return portable::learn(*job);
+}
+
+EXPORT void p2pl_mix(const char* set, const Exchange* exchange) {
+#ifdef P2PL_X86
+    if (!strcmp(set, "avx512")) return avx512::mix(*exchange);
+    if (!strcmp(set, "avx2")) return avx2::mix(*exchange);
+#endif
+    portable::mix(*exchange);
+}

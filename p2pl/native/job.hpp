@@ -1,0 +1,44 @@
+// What one call of the library is told: all devices that learn, their data and schedules. Mirrored in library.py.
+#pragma once
+#include <stdint.h>
+
+struct Job {
+    // The network: widths[0] inputs, ..., widths[layers] outputs; layer l maps h to scales[2l] W h + scales[2l + 1] b.
+    int64_t layers;
+    const int64_t* widths;
+    const double* scales;
+    int64_t bias, activation, loss;  // yes or no; places in ACTIVATIONS and LOSSES of library.py
+
+    // One step: v <- momentum v + g + weight_decay x, x <- x - lr v (or Nesterov's form).
+    double lr, momentum, weight_decay;
+    int64_t nesterov;
+
+    // All samples: inputs (N, widths[0]); classes (N) or values (N, outputs), the other is null. active: null, or a bit
+    // for each input that is not zero, (N, ceil(widths[0] / 64)) words, the lowest bit first.
+    const float* inputs;
+    const uint64_t* active;
+    const int64_t* classes;
+    const float* values;
+
+    // Device i is row rows[i] of x, velocity and drift, each (K, parameters), rows in torch's order; drift may be null.
+    // Its batch number t, first[i] <= t < first[i + 1], are the samples order[cuts[t]], ..., order[cuts[t + 1] - 1].
+    int64_t devices, parameters;
+    const int64_t *rows, *first, *cuts, *order;
+    float *x, *velocity;
+    const float* drift;
+
+    // Null, or (devices, samples, outputs): then nothing is learned, and the outputs for the samples of the first
+    // device's batches, which all devices share, are written there.
+    float* out;
+};
+
+// One exchange between all devices, see mix.cpp: now, then and out (devices, columns), out apart from the others;
+// then is what arrives, of now or of an earlier step. Row k hears the links first[k], ..., first[k + 1] - 1.
+// Message columns come in packets of so many (`packet`); own (devices, packets) and weight (links, packets).
+// piece: how many columns are taken at a time.
+struct Exchange {
+    int64_t devices, columns, packets, packet, piece;
+    const int64_t *first, *sender;
+    const float *own, *weight, *now, *then;
+    float* out;
+};

@@ -1,0 +1,97 @@
+"""The compiled library, loaded by ctypes; no torch here."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from p2pl.native import build
+from p2pl.options import SpecError
+
+SETS = ("avx512", "avx2", "portable")  # the best first
+ACTIVATIONS = ("relu", "tanh", "erf", "gelu", "sigmoid", "identity")  # in the order of network.hpp
+LOSSES = ("cross_entropy", "mse")
+
+WHOLE, REAL, PLACE = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+
+
+class Job(ctypes.Structure):
+    """The structure of job.hpp, field by field."""
+
+    _fields_ = (
+        ("layers", WHOLE),
+        ("widths", PLACE),
+        ("scales", PLACE),
+        ("bias", WHOLE),
+        ("activation", WHOLE),
+        ("loss", WHOLE),
+        ("lr", REAL),
+        ("momentum", REAL),
+        ("weight_decay", REAL),
+        ("nesterov", WHOLE),
+        ("inputs", PLACE),
+        ("active", PLACE),
+        ("classes", PLACE),
+        ("values", PLACE),
+        ("devices", WHOLE),
+        ("parameters", WHOLE),
+        ("rows", PLACE),
+        ("first", PLACE),
+        ("cuts", PLACE),
+        ("order", PLACE),
+        ("x", PLACE),
+        ("velocity", PLACE),
+        ("drift", PLACE),
+        ("out", PLACE),
+    )
+
+
+class Exchange(ctypes.Structure):
+    """The structure of job.hpp, field by field."""
+
+    _fields_ = (
+        *((name, WHOLE) for name in ("devices", "columns", "packets", "packet", "piece")),
+        *((name, PLACE) for name in ("first", "sender", "own", "weight", "now", "then", "out")),
+    )
+
+
+@dataclass(frozen=True)
+class Library:
+    """A loaded library, with the instruction set that it is used with. P2PL_ISA names one in place of the best."""
+
+    handle: Any
+    chosen: str
+
+    def learn(self, job: Job) -> None:
+        """Raises MemoryError if there is none for one device's scratch. Other Python threads run meanwhile."""
+        if self.handle.p2pl_learn(self.chosen.encode(), ctypes.byref(job)):
+            raise MemoryError("the native engine has no memory for one device's weights")
+
+    def mix(self, exchange: Exchange) -> None:
+        """Other Python threads run meanwhile."""
+        self.handle.p2pl_mix(self.chosen.encode(), ctypes.byref(exchange))
+
+
+def loaded() -> Library | None:
+    """The library of these very sources; None if it is not built.
+
+    Raises SpecError if P2PL_ISA names an instruction set that this machine lacks.
+    """
+    path = build.built()
+    if path is None:
+        return None
+    handle = _handle(path)
+    able = [name for name in SETS if handle.p2pl_supports(name.encode())]
+    chosen = os.environ.get("P2PL_ISA") or able[0]
+    if chosen not in able:
+        raise SpecError(f"P2PL_ISA={chosen}: this machine can do {', '.join(able)}")
+    return Library(handle, chosen)
+
+
+@cache
+def _handle(path: Path) -> ctypes.CDLL:
+    return ctypes.CDLL(str(path))

@@ -1,0 +1,53 @@
+"""Mixing by the native library: see `p2pl.channel.Channel`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from p2pl.native.learner import address
+from p2pl.native.library import Exchange, Library
+from p2pl.transmission import Weights
+
+CACHED = 131_072  # values of a piece of columns, in all rows that are at work at a time: half a megabyte of float32
+
+
+class NativeProduct:
+    """W x for (K, P) tensors of float32, with the weights of one exchange prepared.
+
+    Messages that never arrive, of weight 0, are left out.
+    """
+
+    def __init__(self, library: Library, weights: Weights) -> None:
+        self.library = library
+        own, link = (part if part.ndim == 2 else part[:, None] for part in (weights.own, weights.link))
+        kept = np.flatnonzero(link.any(axis=1))
+        order = kept[np.argsort(weights.receivers[kept], kind="stable")]
+        receivers, devices = weights.receivers[order], len(weights.own)
+        self.senders = np.ascontiguousarray(weights.senders[order], dtype=np.int64)
+        self.first = np.searchsorted(receivers, np.arange(devices + 1)).astype(np.int64)
+        self.own = np.ascontiguousarray(own, dtype=np.float32)
+        self.link = np.ascontiguousarray(link[order], dtype=np.float32)
+        # How many rows lie between a row and those that it hears, on average: what is at work together.
+        self.span = 1 + 2 * float(np.abs(self.senders - receivers).mean()) if len(order) else 1.0
+
+    def __call__(self, now: Tensor, then: Tensor, packet: int) -> Tensor:
+        """See `p2pl.products.Product`."""
+        now, then = now.contiguous(), then.contiguous()
+        out = torch.empty_like(now)
+        places: dict[str, Any] = {"first": self.first, "sender": self.senders, "own": self.own, "weight": self.link}
+        places |= {"now": now, "then": then, "out": out}
+        self.library.mix(
+            Exchange(
+                devices=len(now),
+                columns=now.shape[1],
+                packets=self.own.shape[1],
+                packet=packet if self.own.shape[1] > 1 else now.shape[1],
+                piece=max(128, int(CACHED / self.span)),
+                **{name: address(array) for name, array in places.items()},
+            )
+        )
+        return out

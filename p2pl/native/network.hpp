@@ -1,0 +1,173 @@
+// One device's network in scratch memory: its layers, their forward and backward passes over one batch.
+#pragma once
+#include <math.h>
+
+#include "job.hpp"
+#include "kernels.hpp"
+#include "turning.hpp"
+
+namespace {
+
+constexpr int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+// Hands out aligned pieces of one block of memory; without a block it only adds up what will be needed.
+struct Arena {
+    char* base;
+    int64_t used = 0;
+
+    template <class T> T* take(int64_t count) {
+        T* piece = reinterpret_cast<T*>(base + used);
+        used += round_up(count * static_cast<int64_t>(sizeof(T)), 64);
+        return base ? piece : nullptr;
+    }
+};
+
+// Layer l: z = scale W h + bias_scale b. Weights and velocities (in, out) with rows `stride` apart; the columns beyond
+// `out` hold zeros, and so stay zero.
+struct Layer {
+    int64_t in, out, vectors, stride;
+    float scale, bias_scale;
+    float *weight, *velocity, *drift;
+    float *bias, *bias_velocity, *bias_drift;  // (stride)
+    float* held;                               // what comes in, h: (chunks, n, CHUNK); the first layer's is in `Batch`
+    float* slope;                              // (n, stride): z, then act'(z), then the loss's derivative by z
+    int64_t* at;                               // (in) where each row of weights begins
+
+    Layer(const Job& job, int64_t l)
+        : in(job.widths[l]), out(job.widths[l + 1]), vectors((out + LANES - 1) / LANES), stride(round_up(out, LINE)),
+          scale(static_cast<float>(job.scales[2 * l])), bias_scale(static_cast<float>(job.scales[2 * l + 1])) {
+        if (stride >= 8 * LINE && stride / LINE % 2 == 0) stride += LINE;  // rows meet in all sets of the cache
+    }
+
+    void take(Arena& arena, int64_t samples, bool first, bool drifts) {
+        const int64_t size = round_up(in, LINE) * stride;
+        weight = arena.take<float>(size), velocity = arena.take<float>(size);
+        drift = drifts ? arena.take<float>(size) : nullptr;
+        bias = arena.take<float>(stride), bias_velocity = arena.take<float>(stride);
+        bias_drift = drifts ? arena.take<float>(stride) : nullptr;
+        held = first ? nullptr : arena.take<float>(round_up(in, CHUNK) * samples);
+        slope = first ? nullptr : arena.take<float>(samples * stride);
+        at = arena.take<int64_t>(in);
+        for (int64_t k = 0; at && k < in; ++k) at[k] = k * stride;
+    }
+};
+
+// ------------------------------------------------------------------------------------------------------ activations
+
+// The places of the names in ACTIVATIONS of library.py.
+enum Activation { RELU, TANH, ERF, GELU, SIGMOID, IDENTITY };
+
+struct Point {
+    float value, slope;
+};
+
+template <int ACTIVATION> INLINE Point activate(float z) {
+    constexpr float two_by_root_pi = 1.1283791670955126f, root_half = 0.7071067811865476f;
+    constexpr float normal = 0.3989422804014327f;  // 1 / sqrt(2 pi)
+    if constexpr (ACTIVATION == RELU) return {z > 0 || z != z ? z : 0, z > 0 ? 1.0f : 0.0f};
+    if constexpr (ACTIVATION == IDENTITY) return {z, 1};
+    if constexpr (ACTIVATION == ERF) return {erff(z), two_by_root_pi * expf(-z * z)};
+    if constexpr (ACTIVATION == TANH) {
+        const float a = tanhf(z);
+        return {a, 1 - a * a};
+    }
+    if constexpr (ACTIVATION == SIGMOID) {
+        const float a = 1 / (1 + expf(-z));
+        return {a, a * (1 - a)};
+    }
+    if constexpr (ACTIVATION == GELU) {
+        const float below = 0.5f * (1 + erff(root_half * z));
+        return {z * below, below + z * normal * expf(-0.5f * z * z)};
+    }
+}
+
+// z of `layer` is complete: its values go to `held` of the next layer, its slopes in the place of z.
+template <int ACTIVATION> void activate_all(const Layer& layer, float* z, int64_t n, float* held) {
+    for (int64_t begin = 0; begin < layer.out; begin += CHUNK) {
+        const int64_t some = layer.out - begin < CHUNK ? layer.out - begin : CHUNK;
+        for (int64_t r = 0; r < n; ++r) {
+            float* from = z + r * layer.stride + begin;
+            float* to = held + begin * n + r * CHUNK;
+            const float* bias = layer.bias + begin;
+            for (int64_t o = 0; o < some; ++o) {
+                const Point a = activate<ACTIVATION>(layer.scale * from[o] + layer.bias_scale * bias[o]);
+                to[o] = a.value, from[o] = a.slope;
+            }
+        }
+    }
+}
+
+void activate(int64_t activation, const Layer& layer, float* z, int64_t n, float* held) {
+    switch (activation) {
+        case RELU: return activate_all<RELU>(layer, z, n, held);
+        case TANH: return activate_all<TANH>(layer, z, n, held);
+        case ERF: return activate_all<ERF>(layer, z, n, held);
+        case GELU: return activate_all<GELU>(layer, z, n, held);
+        case SIGMOID: return activate_all<SIGMOID>(layer, z, n, held);
+        default: return activate_all<IDENTITY>(layer, z, n, held);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------- loss
+
+enum Loss { CROSS_ENTROPY, MSE };  // the places of the names in LOSSES of library.py
+
+// One sample's outputs z become the derivative of its share of the mean loss, over n samples.
+void loss_slope(const Job& job, int64_t sample, float* z, int64_t outputs, int64_t n) {
+    const int64_t wanted = job.classes ? job.classes[sample] : -1;
+    const float* values = job.values ? job.values + sample * outputs : nullptr;
+    if (job.loss == MSE) {
+        const float scale = static_cast<float>(2.0 / static_cast<double>(n * outputs));
+        for (int64_t c = 0; c < outputs; ++c) z[c] = (z[c] - (values ? values[c] : c == wanted ? 1.0f : 0.0f)) * scale;
+        return;
+    }
+    float top = z[0], total = 0;
+    for (int64_t c = 1; c < outputs; ++c) top = z[c] > top || z[c] != z[c] ? z[c] : top;
+    for (int64_t c = 0; c < outputs; ++c) total += z[c] = expf(z[c] - top);
+    for (int64_t c = 0; c < outputs; ++c) z[c] = (z[c] / total - (c == wanted ? 1.0f : 0.0f)) / static_cast<float>(n);
+}
+
+// ----------------------------------------------------------------------------------------------------------- passes
+
+// z of a layer but the first, from what it holds.
+void forward(const Layer& layer, int64_t n) {
+    memset(layer.slope, 0, 4 * n * layer.stride);
+    for (int64_t begin = 0; begin < layer.in; begin += CHUNK) {
+        const int64_t count = layer.in - begin < CHUNK ? layer.in - begin : CHUNK;
+        forward_chunk(layer.held + begin * n, n, layer.weight, layer.at + begin, count, layer.slope, layer.vectors,
+                      layer.stride);
+    }
+}
+
+// The step of the biases; then delta is what both the weights' gradient and the layer below need: scale times itself.
+void update_bias(const Layer& layer, const Step& step, bool has_bias, float* delta, int64_t n) {
+    for (int64_t o = 0; has_bias && o < layer.vectors * LANES; o += LANES) {
+        Vector sum = {};
+        for (int64_t r = 0; r < n; ++r) sum += load(delta + r * layer.stride + o);
+        descend(step, layer.bias_scale * sum, layer.bias + o, layer.bias_velocity + o,
+                       layer.bias_drift ? layer.bias_drift + o : nullptr);
+    }
+    for (int64_t i = 0; layer.scale != 1 && i < n * layer.stride; i += LANES)
+        store(delta + i, layer.scale * load(delta + i));
+}
+
+void update(const Layer& layer, const Step& step, const float* x, int64_t n, const float* delta, const int64_t* at,
+            int64_t count) {
+    const auto chunk = step.plain ? update_chunk<true> : update_chunk<false>;
+    chunk(step, x, n, delta, layer.stride, at, count, layer.weight, layer.velocity, layer.drift, layer.vectors);
+}
+
+// Delta of the layer below, in the place of its slopes, then this layer's step: one sweep over its weights.
+void backward(const Layer& layer, const Layer& below, float* delta_below, const Step& step, int64_t n) {
+    for (int64_t begin = 0; begin < layer.in; begin += CHUNK) {
+        const int64_t end = layer.in - begin < CHUNK ? layer.in : begin + CHUNK;
+        for (int64_t k = begin; k < end; k += LANES) {
+            const float* weights = layer.weight + k * layer.stride;
+            if (layer.vectors == 1) backward_few(layer.slope, n, weights, layer.stride, delta_below + k, below.stride);
+            else backward_many(layer.slope, n, weights, layer.stride, layer.vectors, delta_below + k, below.stride);
+        }
+        update(layer, step, layer.held + begin * n, n, layer.slope, layer.at + begin, end - begin);
+    }
+}
+
+}  // namespace

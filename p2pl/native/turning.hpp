@@ -1,0 +1,118 @@
+// What needs lanes to change places: the backward product, and moving weights between the caller's layout and ours.
+//
+//   backward  B[n][k] = sum_o D[n][o] W[k][o]
+#pragma once
+#include <string.h>
+
+#include "kernels.hpp"
+
+namespace {
+
+#ifdef __clang__
+template <int... I> struct Lanes {};
+template <int N, int... I> struct Count : Count<N - 1, N - 1, I...> {};
+template <int... I> struct Count<0, I...> { typedef Lanes<I...> type; };
+template <int... I> INLINE Vector pick_low(Vector a, Vector b, Lanes<I...>) {
+    return __builtin_shufflevector(a, b, (I / 2 + I % 2 * LANES)...);
+}
+template <int... I> INLINE Vector pick_high(Vector a, Vector b, Lanes<I...>) {
+    return __builtin_shufflevector(a, b, (LANES / 2 + I / 2 + I % 2 * LANES)...);
+}
+INLINE Vector low(Vector a, Vector b) { return pick_low(a, b, Count<LANES>::type()); }
+INLINE Vector high(Vector a, Vector b) { return pick_high(a, b, Count<LANES>::type()); }
+#else
+typedef int32_t Places __attribute__((vector_size(LANES * 4)));
+INLINE Places places(int first) {
+    Places at = {};
+    UNROLL for (int i = 0; i < LANES; ++i) at[i] = first + i / 2 + i % 2 * LANES;
+    return at;
+}
+INLINE Vector low(Vector a, Vector b) { return __builtin_shuffle(a, b, places(0)); }            // a0 b0 a1 b1 ...
+INLINE Vector high(Vector a, Vector b) { return __builtin_shuffle(a, b, places(LANES / 2)); }  // the upper halves
+#endif
+
+// A square tile of registers, transposed: each pass interleaves its upper half with its lower.
+INLINE void turn(Vector (&tile)[LANES]) {
+    UNROLL for (int pass = 1; pass < LANES; pass *= 2) {
+        Vector next[LANES];
+        UNROLL for (int i = 0; i < LANES / 2; ++i) {
+            next[2 * i] = low(tile[i], tile[i + LANES / 2]);
+            next[2 * i + 1] = high(tile[i], tile[i + LANES / 2]);
+        }
+        UNROLL for (int i = 0; i < LANES; ++i) tile[i] = next[i];
+    }
+}
+
+// One vector whose lane i is the sum over the lanes of v[i]: `turn`, adding instead of keeping both.
+INLINE Vector sums(Vector (&v)[LANES]) {
+    UNROLL for (int half = LANES / 2; half; half /= 2)
+        UNROLL for (int i = 0; i < half; ++i) v[i] = low(v[i], v[i + half]) + high(v[i], v[i + half]);
+    return v[0];
+}
+
+// LANES neighbouring columns of B, whose weights begin at w, times what is in their place: below (n of below_stride).
+// Many outputs: sums across lanes for each sample. Few: a turned tile of weights for all samples.
+void backward_many(const float* delta, int64_t n, const float* w, int64_t stride, int64_t vectors, float* below,
+                   int64_t below_stride) {
+    for (int64_t r = 0; r < n; ++r) {
+        Vector sum[LANES] = {};
+        for (int64_t j = 0; j < vectors; ++j) {
+            const Vector error = load(delta + r * stride + j * LANES);
+            UNROLL for (int i = 0; i < LANES; ++i) sum[i] += error * load(w + i * stride + j * LANES);
+        }
+        store(below + r * below_stride, load(below + r * below_stride) * sums(sum));
+    }
+}
+
+void backward_few(const float* delta, int64_t n, const float* w, int64_t stride, float* below, int64_t below_stride) {
+    Vector tile[LANES];
+    UNROLL for (int i = 0; i < LANES; ++i) tile[i] = load(w + i * stride);
+    turn(tile);
+    for (int64_t r = 0; r < n; ++r) {
+        Vector sum = {};
+        UNROLL for (int i = 0; i < LANES; ++i) sum += delta[r * stride + i] * tile[i];
+        store(below + r * below_stride, load(below + r * below_stride) * sum);
+    }
+}
+
+INLINE Vector load_some(const float* from, int64_t some) {
+    Vector value = {};
+    memcpy(&value, from, 4 * some);
+    return value;
+}
+
+// to[c][r] = from[r][c] for a tile of `rows` times `columns`, each at most LANES. A whole row of `to` is written if
+// `padded`: what is beyond is zero.
+INLINE void transpose_tile(const float* from, int64_t from_stride, float* to, int64_t to_stride, int64_t rows,
+                           int64_t columns, bool padded) {
+    Vector tile[LANES] = {};
+    for (int64_t i = 0; i < rows; ++i) {
+        const float* place = from + i * from_stride;
+        tile[i] = columns == LANES ? load(place) : load_some(place, columns);
+    }
+    turn(tile);
+    for (int64_t i = 0; i < columns; ++i) {
+        if (padded || rows == LANES) store(to + i * to_stride, tile[i]);
+        else memcpy(to + i * to_stride, &tile[i], 4 * rows);
+    }
+}
+
+INLINE int64_t at_most_lanes(int64_t count) { return count < LANES ? count : LANES; }
+
+// Weights (out, in), as the caller has them, to scratch (in, stride), and back: along the caller's rows, whose memory
+// is far.
+void weights_in(const float* from, float* to, int64_t out, int64_t in, int64_t stride) {
+    for (int64_t o = 0; o < out; o += LANES)
+        for (int64_t k = 0; k < in; k += LANES)
+            transpose_tile(from + o * in + k, in, to + k * stride + o, stride, at_most_lanes(out - o),
+                           at_most_lanes(in - k), true);
+}
+
+void weights_out(const float* from, float* to, int64_t out, int64_t in, int64_t stride) {
+    for (int64_t o = 0; o < out; o += LANES)
+        for (int64_t k = 0; k < in; k += LANES)
+            transpose_tile(from + k * stride + o, stride, to + o * in + k, in, at_most_lanes(in - k),
+                           at_most_lanes(out - o), false);
+}
+
+}  // namespace

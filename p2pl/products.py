@@ -1,0 +1,80 @@
+"""W x for one exchange: the weights of all links with the (K, P) tensors that they carry.
+
+    out = own * now + links * then        then: what arrives, of `now` itself or of an earlier step
+
+By torch and scipy here, or by `p2pl.native`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from p2pl.native.library import Library
+from p2pl.native.mixing import NativeProduct
+from p2pl.transmission import Weights
+
+DENSE_ABOVE = 0.06  # share of non-zero weights above which a dense product is the faster one on a CPU
+NATIVE_BELOW = 0.5  # and below which the native one is faster than either
+
+
+class Product(Protocol):
+    def __call__(self, now: Tensor, then: Tensor, packet: int) -> Tensor:
+        """(K, P) from (K, P) both; `then` is `now` itself if nothing is late.
+
+        packet: how many columns a packet of the message has, where the weights have a packet axis.
+        """
+        ...
+
+
+def product(weights: Weights, like: Tensor, library: Library | None) -> Product:
+    """The fastest product of these weights with tensors like that one."""
+    share = np.count_nonzero(weights.link) / max(1, weights.link.size) * len(weights.link) / len(weights.own) ** 2
+    if library is not None and like.dtype == torch.float32 and share < NATIVE_BELOW:
+        return NativeProduct(library, weights)
+    return TorchProduct(weights, like)
+
+
+class TorchProduct:
+    """Any kind of number: one matrix, or one for each packet."""
+
+    def __init__(self, weights: Weights, like: Tensor) -> None:
+        self.weights = weights
+        self.whole = None if weights.link.ndim == 2 else Operator(weights.matrix(), like)
+
+    def __call__(self, now: Tensor, then: Tensor, packet: int) -> Tensor:
+        if self.whole is None:
+            return self._packets(now, then, packet)
+        if then is now:
+            return self.whole @ now
+        own = torch.as_tensor(self.weights.own, dtype=now.dtype, device=now.device)[:, None]
+        links = replace(self.weights, own=np.zeros_like(self.weights.own))
+        return own * now + Operator(links.matrix(), now) @ then
+
+    def _packets(self, now: Tensor, then: Tensor, width: int) -> Tensor:
+        result = torch.empty_like(now)
+        for packet in range(self.weights.link.shape[1]):
+            part = slice(packet * width, (packet + 1) * width)
+            own = self.weights.own[:, packet]
+            links = sp.csr_array(self.weights.matrix(packet) - sp.diags_array(own))
+            held = torch.as_tensor(own, dtype=now.dtype, device=now.device)[:, None] * now[:, part]
+            result[:, part] = held + Operator(links, now) @ then[:, part]
+        return result
+
+
+class Operator:
+    """A (K, K) matrix that multiplies (K, P) tensors from the left: dense or sparse, whichever is faster on a CPU."""
+
+    def __init__(self, matrix: sp.csr_array, like: Tensor) -> None:
+        self.dense: Tensor | None = None
+        self.sparse = matrix.astype(np.float64 if like.dtype == torch.float64 else np.float32)
+        if matrix.nnz > DENSE_ABOVE * matrix.shape[0] ** 2:
+            self.dense = torch.as_tensor(matrix.toarray(), dtype=like.dtype, device=like.device)
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        return torch.from_numpy(self.sparse @ x.numpy()) if self.dense is None else self.dense @ x

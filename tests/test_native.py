@@ -1,0 +1,224 @@
+"""The native engine against a plain loop of torch in float64, with every option."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from p2pl.batched import batched
+from p2pl.experiment import Training
+from p2pl.models.mlp import ACTIVATIONS, MLP
+from p2pl.native.learner import NativeLearner, nonzero_bits
+from p2pl.training import LocalData, LocalWork, TorchLearner
+
+VALUES = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "erf": torch.erf,
+    "gelu": F.gelu,
+    "sigmoid": torch.sigmoid,
+    "identity": lambda z: z,
+}
+
+
+def problem(sizes, widths, training, density=1.0, values=False, **options):
+    """A module, data on devices with so many samples each, and (K, P) parameters, velocities and drifts."""
+    rng = np.random.default_rng(3)
+    torch.manual_seed(3)
+    module = MLP(widths, **options)
+    total = sum(sizes)
+    inputs = torch.from_numpy(rng.standard_normal((total, widths[0])) * (rng.random((total, widths[0])) < density))
+    classes = torch.from_numpy(rng.integers(0, widths[-1], total))
+    targets = torch.from_numpy(rng.standard_normal((total, widths[-1]))).float() if values else classes
+    shards = np.split(rng.permutation(total), np.cumsum(sizes)[:-1])
+    data = LocalData(inputs.float(), targets, shards, training, 1)
+    row = torch.cat([p.detach().reshape(-1) for p in module.parameters()])
+    x, velocity, drift = (torch.randn(len(sizes), len(row)) for _ in range(3))
+    return module, data, row + 0.05 * x, 0.1 * velocity, 0.01 * drift
+
+
+def plain(module, data, loss, device, round, x, velocity, drift):
+    """One device's phase by autograd and torch.optim.SGD in float64. Also how near to zero a hidden z ever came."""
+    x, velocity = x.double(), velocity.double()
+    weights = [p.detach().double().requires_grad_() for p in module.parameters()]
+    places = [part.view_as(w) for part, w in zip(x.split([w.numel() for w in weights]), weights, strict=True)]
+    training, nearest, batches = data.training, math.inf, list(data.batches(device, round))
+    optimizer = torch.optim.SGD(
+        weights,
+        training.lr,
+        training.momentum,
+        weight_decay=training.weight_decay,
+        nesterov=training.nesterov,
+    )
+    for weight, place, speed in zip(weights, places, velocity.split([w.numel() for w in weights]), strict=True):
+        weight.data.copy_(place)
+        optimizer.state[weight]["momentum_buffer"] = speed.view_as(weight).clone()
+    for rows in batches:
+        h, each = data.inputs[rows].double(), iter(weights)
+        for layer, (scale, bias_scale) in enumerate(module.scales):
+            if layer:
+                nearest = min(nearest, h.abs().min().item() / max(1, h.abs().max().item()))
+                h = VALUES[module.activation](h)
+            h = scale * h @ next(each).T + (bias_scale * next(each) if module.layers[0].bias is not None else 0)
+        target = data.targets[rows]
+        if loss == "mse" and not target.is_floating_point():
+            target = F.one_hot(target, h.shape[1])
+        value = F.cross_entropy(h, target) if loss == "cross_entropy" else F.mse_loss(h, target.double())
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        if drift is not None:
+            for weight, part in zip(weights, drift.double().split([w.numel() for w in weights]), strict=True):
+                weight.data += part.view_as(weight) / len(batches)
+    speeds = [optimizer.state[w]["momentum_buffer"] for w in weights] if training.momentum else [velocity]
+    return *(torch.cat([t.detach().reshape(-1) for t in parts]) for parts in (weights, speeds)), nearest
+
+
+def check(learners, loss, module, data, x, velocity, drift):
+    """Every learner against the plain loop, device by device."""
+    for learner in learners:
+        found = x.clone(), velocity.clone()
+        learner.learn(*found, np.arange(len(x)), 2, drift)
+        for k in range(len(x)):
+            moving = None if drift is None else drift[k]
+            *expected, nearest = plain(module, data, loss, k, 2, x[k], velocity[k], moving)
+            if module.activation == "relu" and nearest < 2e-7:
+                continue  # its slope may be taken on the other side
+            for one, other, tolerance in zip(found, expected, (1e-6, 5e-6), strict=True):
+                error = (one[k].double() - other).norm() / (other.norm() + 1e-3)
+                assert error < tolerance, (learner.name, k, error)
+
+
+def learners_of(libraries, module, data, loss):
+    torch_form = TorchLearner(batched(module, loss, module.layers[-1].out_features), data)
+    return [torch_form, *(NativeLearner(one, module, loss, data) for one in libraries)]
+
+
+OPTIONS = {
+    "plain": {},
+    "no momentum": {"momentum": 0.0},
+    "nesterov": {"momentum": 0.9, "nesterov": True},
+    "weight decay": {"weight_decay": 0.1},
+    "nesterov with weight decay": {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1},
+    "weight decay without momentum": {"momentum": 0.0, "weight_decay": 0.1},
+}
+
+
+@pytest.mark.parametrize("drifts", [False, True], ids=["", "drift"])
+@pytest.mark.parametrize("density", [1.0, 0.2])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_rule_of_descent(options, density, drifts, libraries):
+    training = Training(batch_size=7, lr=0.02, **OPTIONS[options])
+    module, data, *start, drift = problem([23, 7, 1, 30], [150, 33, 10], training, density, activation="tanh")
+    learners = learners_of(libraries, module, data, "cross_entropy")
+    check(learners, "cross_entropy", module, data, *start, drift if drifts else None)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("parametrization", ["standard", "ntk"])
+def test_every_activation_loss_and_parametrization(activation, loss, parametrization, libraries):
+    training = Training(batch_size=10, lr=0.02)
+    options = {"activation": activation, "parametrization": parametrization}
+    module, data, *start, _ = problem([25, 25], [70, 40, 17, 10], training, **options)
+    check(learners_of(libraries, module, data, loss), loss, module, data, *start, None)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 70), min_size=0, max_size=5),
+    ends=st.tuples(st.integers(1, 150), st.integers(2, 20)),
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    batch=st.integers(1, 17) | st.just("full"),
+    rule=st.sampled_from(list(OPTIONS.values())),
+    activation=st.sampled_from(list(ACTIVATIONS)),
+    kind=st.sampled_from(["cross_entropy", "mse", "values"]),
+    parametrization=st.sampled_from(["standard", "ntk"]),
+    bias=st.booleans(),
+    drifts=st.booleans(),
+    density=st.sampled_from([0.0, 0.05, 0.2, 0.5, 1.0]),
+)
+def test_any_shape(libraries, widths, ends, sizes, batch, rule, kind, drifts, density, **options):
+    training = Training(batch_size=batch, lr=0.01, steps=5, **rule)
+    shape = [ends[0], *widths, ends[1]]
+    module, data, *start, drift = problem(sizes, shape, training, density, values=kind == "values", **options)
+    loss = "mse" if kind == "values" else kind
+    check(learners_of(libraries, module, data, loss), loss, module, data, *start, drift if drifts else None)
+
+
+def test_large_batches_of_sparse_inputs_and_many_outputs(libraries):
+    for batch, outputs in ((65, 10), (64, 300), (100, 40)):
+        training = Training(batch_size=batch, lr=0.02)
+        module, data, *start, _ = problem([130, 70], [200, 300, outputs], training, 0.1, activation="tanh")
+        check(learners_of(libraries, module, data, "mse"), "mse", module, data, *start, None)
+
+
+def test_a_step_follows_the_gradient_of_differences(libraries):
+    """One step without momentum from w is -lr times the slope of the loss, taken by central differences in float64."""
+    training = Training(batch_size="full", lr=0.5, momentum=0.0)
+    module, data, x, velocity, _ = problem([12], [9, 8, 5], training, activation="gelu")
+
+    def value(row):
+        parts = row.split([p.numel() for p in module.parameters()])
+        shaped = {name: part.view_as(p) for (name, p), part in zip(module.named_parameters(), parts, strict=True)}
+        output = torch.func.functional_call(module.double(), shaped, data.inputs[data.shards[0]].double())
+        return F.cross_entropy(output, data.targets[data.shards[0]])
+
+    directions = torch.eye(x.shape[1], dtype=torch.float64) * 1e-5
+    row = x[0].double()
+    slope = torch.stack([value(row + d) - value(row - d) for d in directions]) / 2e-5
+    for learner in learners_of(libraries, module.float(), data, "cross_entropy")[1:]:
+        found = x.clone()
+        learner.learn(found, velocity.clone(), np.arange(1), 1, None)
+        torch.testing.assert_close((row - found[0].double()) / 0.5, slope, rtol=1e-4, atol=1e-6)
+
+
+def test_a_device_alone_gets_the_bits_that_it_gets_among_others(libraries):
+    for density in (1.0, 0.2):
+        training = Training(batch_size=7, lr=0.02)
+        module, data, x, velocity, _ = problem([23, 7, 1, 30], [150, 33, 10], training, density)
+        for learner in learners_of(libraries, module, data, "cross_entropy")[1:]:
+            together = x.clone(), velocity.clone()
+            learner.learn(*together, np.arange(4), 1, None)
+            for some in ([3], [1, 0], [2]):
+                apart = x.clone(), velocity.clone()
+                learner.learn(*apart, np.array(some), 1, None)
+                others = [k for k in range(4) if k not in some]
+                for part, whole, before in zip(apart, together, (x, velocity), strict=True):
+                    assert torch.equal(part[some], whole[some])
+                    assert torch.equal(part[others], before[others])
+
+
+def test_devices_that_are_left_out_keep_their_rows_and_reset_velocities_are_zero(libraries):
+    training = Training(batch_size=5, velocity="reset")
+    module, data, x, velocity, _ = problem([10, 10], [6, 5, 3], training)
+    for learner in learners_of(libraries, module, data, "mse"):
+        work = LocalWork(batched(module, "mse", 3), data, learner, torch.float32)
+        new_x, new_velocity = work.train(x, velocity, devices=np.array([1]))
+        assert torch.equal(new_x[0], x[0])
+        assert not new_velocity[0].any()
+        assert new_velocity[1].any()
+
+
+def test_bits_of_inputs_that_are_not_zero():
+    inputs = np.zeros((2, 70), dtype=np.float32)
+    inputs[0, [0, 63, 64]] = 1, -1, np.nan
+    assert nonzero_bits(inputs).tolist() == [[1 + 2**63, 1], [0, 0]]
+    assert nonzero_bits(inputs + 1) is None
+
+
+@pytest.mark.parametrize("density", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("widths", [[70, 3], [130, 9, 2], [65, 40, 300, 11], [784, 32, 10]])
+def test_outputs_are_torchs(density, widths, libraries):
+    module, data, x, *_ = problem([3, 4], widths, Training(), activation="tanh")
+    samples = torch.randn(50, widths[0]) * (torch.rand(50, widths[0]) < density)
+    model = batched(module, "mse", widths[-1])
+    exact = TorchLearner(model, data).outputs(x.double(), samples.double())
+    for library in libraries:
+        learner = NativeLearner(library, module, "mse", data)
+        for some in (samples, samples[:1], samples[:24]):
+            assert (learner.outputs(x, some) - exact[:, : len(some)]).abs().max() <= 2e-6 * max(1, exact.abs().max())
