@@ -47,8 +47,8 @@ class BatchedModel(Protocol):
         """(B, P) parameters, inputs as above -> (B, b, C) outputs."""
         ...
 
-    def gradient(self, x: Tensor, inputs: Tensor, targets: Tensor, out: Tensor) -> None:
-        """Writes the gradient of each device's mean loss, (B, P), to `out`."""
+    def gradient(self, x: Tensor, inputs: Tensor, targets: Tensor, out: Tensor, keep: float = 0.0) -> None:
+        """out <- keep out + the gradient of each device's mean loss, (B, P)."""
         ...
 
 
@@ -89,13 +89,14 @@ class AnyModule:
                 outputs.append(self.module(inputs[k if len(inputs) > 1 else 0]))
         return torch.stack(outputs)
 
-    def gradient(self, x: Tensor, inputs: Tensor, targets: Tensor, out: Tensor) -> None:
+    def gradient(self, x: Tensor, inputs: Tensor, targets: Tensor, out: Tensor, keep: float = 0.0) -> None:
         self.module.train()
         for k, row in enumerate(x):
             self._hold(row)
             loss = self.loss(self.module(inputs[k]), targets[k])
             parts = torch.autograd.grad(loss, self.weights)
-            torch.cat([part.reshape(-1) for part in parts], out=out[k])
+            whole = torch.cat([part.reshape(-1) for part in parts])
+            torch.add(whole, out[k], alpha=keep, out=out[k]) if keep else out[k].copy_(whole)
 
 
 class BatchedMLP:
@@ -137,16 +138,17 @@ class BatchedMLP:
     def forward(self, x: Tensor, inputs: Tensor) -> Tensor:
         return self._passes(x, inputs)[1][-1]
 
-    def gradient(self, x: Tensor, inputs: Tensor, targets: Tensor, out: Tensor) -> None:
+    def gradient(self, x: Tensor, inputs: Tensor, targets: Tensor, out: Tensor, keep: float = 0.0) -> None:
         held, before = self._passes(x, inputs)
         delta = self._loss_slope(before[-1], targets)
         weights, parts = self._layers(x), self._layers(out)
         for layer in reversed(range(len(weights))):
             scale, bias_scale = self.scales[layer]
             to_weight, to_bias = parts[layer]
-            to_weight.baddbmm_(delta.transpose(1, 2), held[layer], beta=0, alpha=scale)
+            to_weight.baddbmm_(delta.transpose(1, 2), held[layer], beta=keep, alpha=scale)
             if to_bias is not None:
-                torch.sum(delta, dim=1, keepdim=True, out=to_bias).mul_(bias_scale)
+                slope = delta.sum(dim=1, keepdim=True).mul_(bias_scale)
+                torch.add(slope, to_bias, alpha=keep, out=to_bias) if keep else to_bias.copy_(slope)
             if layer:
                 delta = torch.bmm(delta, weights[layer][0]).mul_(scale)
                 delta = delta.mul_(self.activation.slope(before[layer - 1], held[layer]))

@@ -152,10 +152,25 @@ class TorchLearner:
         for t in range(max(map(len, schedules))):
             batches = [schedule[t] if t < len(schedule) else () for schedule in schedules]
             for some, rows in together(batches):
-                self.model.gradient(x[some], *self.data.samples(rows), gradient[some])
-                descend(x[some], velocity[some], gradient[some], self.data.training)
+                self._step(x[some], velocity[some], gradient[some], *self.data.samples(rows))
                 if drift is not None:
                     x[some] += drift[some] / steps[some]
+
+    def _step(self, x: Tensor, velocity: Tensor, gradient: Tensor, inputs: Tensor, targets: Tensor) -> None:
+        """One step of SGD with momentum, in place; `gradient` is scratch."""
+        training = self.data.training
+        if training.momentum and not (training.nesterov or training.weight_decay):
+            # The gradient is added to the velocity where that lies: one pass over memory less.
+            self.model.gradient(x, inputs, targets, velocity, keep=training.momentum)
+            x.add_(velocity, alpha=-training.lr)
+            return
+        self.model.gradient(x, inputs, targets, gradient)
+        if training.weight_decay:
+            gradient.add_(x, alpha=training.weight_decay)
+        if training.momentum:
+            velocity.mul_(training.momentum).add_(gradient)
+            gradient = gradient.add_(velocity, alpha=training.momentum) if training.nesterov else velocity
+        x.add_(gradient, alpha=-training.lr)
 
 
 def together(batches: list[Any]) -> Iterator[tuple[slice, list[np.ndarray]]]:
@@ -171,13 +186,3 @@ def together(batches: list[Any]) -> Iterator[tuple[slice, list[np.ndarray]]]:
 def seed_model(seed: int, device: int, round: int) -> None:
     """Seeds torch for modules that draw random numbers of their own in training, such as dropout."""
     torch.default_generator.manual_seed(int(stream(seed, "model", device, round).integers(2**63)))
-
-
-def descend(x: Tensor, velocity: Tensor, gradient: Tensor, training: Training) -> None:
-    """One step of SGD with momentum, in place; `gradient` is used up."""
-    if training.weight_decay:
-        gradient.add_(x, alpha=training.weight_decay)
-    if training.momentum:
-        velocity.mul_(training.momentum).add_(gradient)
-        gradient = gradient.add_(velocity, alpha=training.momentum) if training.nesterov else velocity
-    x.add_(gradient, alpha=-training.lr)

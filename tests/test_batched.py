@@ -61,6 +61,16 @@ def test_gradients_of_every_model_are_those_of_differences(name, loss):
     torch.testing.assert_close(gradient @ direction, slope, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", [AnyModule, BatchedMLP])
+def test_a_gradient_is_added_to_the_part_that_is_kept(form):
+    module, x, inputs, targets = problem("mlp", "cross_entropy", shape=(6,), hidden=[4])
+    alone, velocity = torch.empty_like(x), torch.randn_like(x)
+    form(module, "cross_entropy", 5).gradient(x, inputs, targets, alone)
+    both = velocity.clone()
+    form(module, "cross_entropy", 5).gradient(x, inputs, targets, both, keep=0.3)
+    torch.testing.assert_close(both, 0.3 * velocity + alone, rtol=0, atol=1e-14)
+
+
 def test_real_targets_are_taken_as_they_are():
     module, x, inputs, _ = problem("linear", "mse", outputs=2, shape=(6,))
     targets = torch.randn(3, 4, 2, dtype=torch.float64)
