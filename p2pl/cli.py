@@ -1,4 +1,4 @@
-"""The command `p2pl`: run, build, data, collect, tune, list, graph. Wrong input: a sentence on stderr, exit code 2."""
+"""The command `p2pl`: run, build, data, collect, tune, list, graph, bench. Wrong input: a sentence, exit code 2."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from p2pl import registry, warm
+from p2pl import benchmark, registry, warm
 from p2pl.experiment import Experiment
 from p2pl.native.build import BuildError
 from p2pl.registry import SpecError, did_you_mean
@@ -76,6 +76,8 @@ def parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="print diameter, slem, stationary, edges as JSON; draw only to --out"
     )
     graph.set_defaults(command=graph_command)
+
+    benchmark.add_command(commands)
     return top
 
 

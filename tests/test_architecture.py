@@ -24,7 +24,7 @@ WITH_TORCH = {
         "native.learner",
     )
 }
-FOLDERS_WITH_TORCH = ("p2pl.algorithms.", "p2pl.initializations.", "p2pl.models.")
+FOLDERS_WITH_TORCH = ("p2pl.algorithms.", "p2pl.benchmark.", "p2pl.initializations.", "p2pl.models.")
 SLOW = ("mlxtend", "sklearn", "torchvision")  # imported where they are needed, in functions
 LONGEST_FILE, LONGEST_FUNCTION = 250, 40
 

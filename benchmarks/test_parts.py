@@ -1,0 +1,64 @@
+"""Parts of a run, each timed alone: `OMP_NUM_THREADS=1 pytest benchmarks --benchmark-enable`. Not part of the tests.
+
+pytest-benchmark keeps and compares the times of several versions: `--benchmark-autosave`, `--benchmark-compare`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from p2pl.benchmark.discovery import find
+from p2pl.benchmark.job import Job, Material
+from p2pl.benchmark.peers.ours import Ours, engines
+
+FOUND = find(engines())
+GRAPHS = {"ring": 2, "10-regular": 10}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def ours(engine: str, **changes: Any) -> Ours:
+    peer = FOUND.makers[engine](Material(Job(**{"devices": 20, "samples": 200} | changes)))
+    assert isinstance(peer, Ours)
+    return peer
+
+
+@pytest.mark.parametrize("inputs", ["dense", "sparse"])
+@pytest.mark.parametrize("engine", FOUND.makers)
+def test_learning_phase(benchmark: Any, engine: str, inputs: str) -> None:
+    benchmark.pedantic(ours(engine, inputs=inputs).epoch, rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_mixing(benchmark: Any, graph: str) -> None:
+    benchmark(ours("torch", devices=100, samples=10, neighbours=GRAPHS[graph]).mix)
+
+
+def test_evaluation(benchmark: Any) -> None:
+    benchmark.pedantic(ours("torch", samples=10).evaluate, rounds=5, warmup_rounds=1)
+
+
+def test_preparation(benchmark: Any) -> None:
+    """From a spec and a loaded data set to devices that are ready to learn."""
+    material = Material(Job(devices=20))
+    benchmark.pedantic(FOUND.makers["torch"], args=(material,), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("module", ["p2pl.cli", "p2pl.engine"])
+def test_start_up(benchmark: Any, module: str) -> None:
+    """The imports of the command line, and those of a run, in a new process."""
+    benchmark.pedantic(
+        subprocess.run, args=([sys.executable, "-c", f"import {module}"],), kwargs={"check": True}, rounds=3
+    )
