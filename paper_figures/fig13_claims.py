@@ -56,7 +56,8 @@ def forest(ax: Axes, rows: list[Row], unit: str) -> None:
     span = reach([row for row in rows if isinstance(row, Judgement)])
     if unit == "points":
         ax.set_xscale("function", functions=(signed_root, lambda root: root * np.abs(root)))
-        ax.set_xticks([tick for tick in (-30, -10, 0, 10, 30) if abs(tick) <= span])
+        ax.set_xticks([tick for tick in (-30, 0, 30) if abs(tick) <= span])
+        ax.set_xticks([-10, 10], minor=True)  # their labels would touch those of 30
     ax.set_xlim(-1.1 * span, 1.1 * span)
     for height, row in enumerate(rows):
         if isinstance(row, Judgement):
