@@ -20,8 +20,19 @@ MODULES = {
 WITH_TORCH = {
     f"p2pl.{name}"
     for name in (
-        *("algorithm", "batched", "channel", "checkpoint", "engine", "learners", "metrics", "run", "training"),
-        "native.learner",
+        *(
+            "algorithm",
+            "batched",
+            "channel",
+            "checkpoint",
+            "engine",
+            "learners",
+            "metrics",
+            "products",
+            "run",
+            "training",
+        ),
+        *("native.learner", "native.mixing"),
     )
 }
 FOLDERS_WITH_TORCH = ("p2pl.algorithms.", "p2pl.benchmark.", "p2pl.initializations.", "p2pl.models.")

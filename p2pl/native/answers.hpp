@@ -1,5 +1,5 @@
-// Outputs for samples that all devices share. Of sparse inputs those that are not zero are packed, once for all devices,
-// and the first layer adds up the rows of weights that they multiply, one sample after another.
+// Outputs for samples that all devices share. Of sparse inputs those that are not zero are packed, once for all
+// devices, and the first layer adds up the rows of weights that they multiply, one sample after another.
 #pragma once
 #include "first.hpp"
 
