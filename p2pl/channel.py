@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from p2pl.memory import copy_of
 from p2pl.native.library import Library
 from p2pl.products import Product, product
 from p2pl.spectrum import flooding_time, period_matrix, stationary
@@ -125,7 +126,7 @@ class Channel:
         self.bytes_sent += sent * message_bytes
         if not exchange.delay:
             return exchange, tensors
-        self._past.append(tuple(x.clone() for x in tensors))
+        self._past.append(tuple(copy_of(x) for x in tensors))
         return exchange, self._past.popleft() if len(self._past) > exchange.delay else tensors
 
     def _apply(self, weights: Weights, tensors: tuple[Tensor, ...], then: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

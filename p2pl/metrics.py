@@ -49,7 +49,7 @@ class Meter:
     def measure(self, x: Tensor) -> dict[str, Any]:
         """One row of results: scalars, and `*_devices` lists with one entry a device; None where undefined."""
         average = torch.mean(x, dim=0, keepdim=True, dtype=torch.float64)
-        losses, hits = self._evaluate(torch.cat([x, average.to(x.dtype)]))
+        losses, hits = self._evaluate(x, average.to(x.dtype))
         measures: dict[str, Any] = {
             "loss_mean": losses[:-1].mean().item(),
             "loss_max": losses[:-1].max().item(),
@@ -64,11 +64,11 @@ class Meter:
             measures["distance_to_optimum_of_average"] = rms_distance(average, self.optimum)
         return measures | self._accuracies(hits)
 
-    def _evaluate(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(rows,) mean loss, and (rows, T) whether each test sample is classified correctly; float64."""
+    def _evaluate(self, *models: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(rows,) mean loss, and (rows, T) whether each test sample is classified correctly; of all rows of `models`."""
         losses, hits = [], []
         block = max(1, BLOCK_VALUES // (len(self.inputs) * 256))
-        for rows in torch.split(x, block):
+        for rows in (rows for x in models for rows in torch.split(x, block)):
             output = self.outputs(rows, self.inputs)
             losses.append(self._losses(output))
             if self.own is not None:

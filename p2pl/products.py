@@ -15,6 +15,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from p2pl.memory import empty_like
 from p2pl.native.library import Library
 from p2pl.native.mixing import NativeProduct
 from p2pl.transmission import Weights
@@ -57,7 +58,7 @@ class TorchProduct:
         return own * now + Operator(links.matrix(), now) @ then
 
     def _packets(self, now: Tensor, then: Tensor, width: int) -> Tensor:
-        result = torch.empty_like(now)
+        result = empty_like(now)
         for packet in range(self.weights.link.shape[1]):
             part = slice(packet * width, (packet + 1) * width)
             own = self.weights.own[:, packet]
@@ -77,4 +78,8 @@ class Operator:
             self.dense = torch.as_tensor(matrix.toarray(), dtype=like.dtype, device=like.device)
 
     def __matmul__(self, x: Tensor) -> Tensor:
-        return torch.from_numpy(self.sparse @ x.numpy()) if self.dense is None else self.dense @ x
+        return (
+            torch.from_numpy(self.sparse @ x.numpy())
+            if self.dense is None
+            else torch.mm(self.dense, x, out=empty_like(x))
+        )

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from p2pl.batched import BatchedModel
 from p2pl.experiment import Training
+from p2pl.memory import copy_of
 from p2pl.seeds import stream
 
 
@@ -99,7 +100,7 @@ class LocalWork:
         self, x: Tensor, velocity: Tensor, devices: np.ndarray | None = None, drift: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """See `p2pl.algorithm.Work.train`. Devices left out keep their rows."""
-        new_x, new_velocity = (part.clone(memory_format=torch.contiguous_format) for part in (x, velocity))
+        new_x, new_velocity = copy_of(x), copy_of(velocity)
         if self.data.training.velocity == "reset":
             new_velocity.zero_()
         self.learner.learn(new_x, new_velocity, np.arange(len(x)) if devices is None else devices, self.round, drift)

@@ -27,6 +27,7 @@ WITH_TORCH = {
             "checkpoint",
             "engine",
             "learners",
+            "memory",
             "metrics",
             "products",
             "run",

@@ -1,5 +1,5 @@
-// The learning phase of each device in turn (or its outputs alone): its parameters move to scratch memory, all its steps are done there, and
-// they move back. One step, t, over a batch of n samples:
+// The learning phase of each device in turn: its parameters move to scratch memory, all its steps are done there, and
+// they move back. (Or its outputs alone, see answers.hpp.) One step, t, over a batch of n samples:
 //
 //   first layer   sweep over the weights, a chunk of inputs at a time: update t - 1, then forward t
 //   other layers  forward; loss; then from the last layer down: backward and update in one sweep

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from p2pl.memory import empty_like
 from p2pl.native.learner import address
 from p2pl.native.library import Exchange, Library
 from p2pl.transmission import Weights
@@ -37,7 +37,7 @@ class NativeProduct:
     def __call__(self, now: Tensor, then: Tensor, packet: int) -> Tensor:
         """See `p2pl.products.Product`."""
         now, then = now.contiguous(), then.contiguous()
-        out = torch.empty_like(now)
+        out = empty_like(now)
         places: dict[str, Any] = {"first": self.first, "sender": self.senders, "own": self.own, "weight": self.link}
         places |= {"now": now, "then": then, "out": out}
         self.library.mix(
