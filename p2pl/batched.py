@@ -108,9 +108,8 @@ class BatchedMLP:
         layers = [layer for layer in module.layers if isinstance(layer, nn.Linear)]
         self.shapes = [(layer.out_features, layer.in_features, layer.bias is not None) for layer in layers]
         self.parameters = sum(p.numel() for p in module.parameters())
-        self.block = min(
-            16, max(1, 1_000_000 // self.parameters)
-        )  # few enough for the cache, enough to share overheads
+        # Few enough for the cache, enough to share overheads.
+        self.block = min(16, max(1, 1_000_000 // self.parameters))
 
     def _layers(self, x: Tensor) -> list[tuple[Tensor, Tensor | None]]:
         """Views of (B, P) as each layer's weights (B, out, in) and bias (B, 1, out)."""

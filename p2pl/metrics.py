@@ -65,7 +65,7 @@ class Meter:
         return measures | self._accuracies(hits)
 
     def _evaluate(self, *models: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(rows,) mean loss, and (rows, T) whether each test sample is classified correctly; of all rows of `models`."""
+        """Of all rows: (rows,) mean loss, and (rows, T) whether each test sample is classified correctly; float64."""
         losses, hits = [], []
         block = max(1, BLOCK_VALUES // (len(self.inputs) * 256))
         for rows in (rows for x in models for rows in torch.split(x, block)):

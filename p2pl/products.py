@@ -78,8 +78,6 @@ class Operator:
             self.dense = torch.as_tensor(matrix.toarray(), dtype=like.dtype, device=like.device)
 
     def __matmul__(self, x: Tensor) -> Tensor:
-        return (
-            torch.from_numpy(self.sparse @ x.numpy())
-            if self.dense is None
-            else torch.mm(self.dense, x, out=empty_like(x))
-        )
+        if self.dense is None:
+            return torch.from_numpy(self.sparse @ x.numpy())
+        return torch.mm(self.dense, x, out=empty_like(x))
