@@ -35,6 +35,8 @@ void sum_one(const Exchange& exchange, int64_t row, int64_t packet, int64_t colu
     exchange.out[row * width + column] = sum;
 }
 
+constexpr int64_t NEAR = 2048;  // columns: longer pieces the processor foresees itself
+
 // The same columns of the next piece: asked for while this one is computed.
 INLINE void expect(const Exchange& exchange, int64_t row, int64_t begin, int64_t end) {
     for (int64_t c = end; c < 2 * end - begin && c < exchange.columns; c += LINE) {
@@ -54,7 +56,7 @@ void mix(const Exchange& exchange) {
         for (int64_t begin = start, end; begin < stop; begin = end) {
             end = begin + exchange.piece < stop ? begin + exchange.piece : stop;
             for (int64_t row = 0; row < exchange.devices; ++row) {
-                expect(exchange, row, begin, end);
+                if (end - begin <= NEAR) expect(exchange, row, begin, end);
                 int64_t c = begin;
                 for (; c + 8 * LANES <= end; c += 8 * LANES) sum_tile<8>(exchange, row, packet, c);
                 for (; c + LANES <= end; c += LANES) sum_tile<1>(exchange, row, packet, c);
