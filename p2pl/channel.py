@@ -47,6 +47,7 @@ class Channel:
 
     def begin_round(self, number: int) -> None:
         """Tells failure models of the round; the first one ends the initialization."""
+        self._last = None  # of what was heard in the round before, nobody asks any more
         if self._transmission is not None:
             if self._transmission.moment.round == 0:
                 self._past.clear()

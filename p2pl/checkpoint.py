@@ -82,5 +82,5 @@ def stamp(setting: Setting) -> str:
 def resumption(content: dict[str, Any], setting: Setting) -> Resumption:
     """What `p2pl.engine.unfold` goes on from. The setting's channel is brought to where it was."""
     setting.channel.recall(content["channel"])
-    blank = setting.algorithm.start(setting.draws, setting.work)
+    blank = setting.algorithm.start(setting.draw(), setting.work)
     return Resumption(type(blank)(**content["state"]), content["round"])

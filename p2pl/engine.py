@@ -6,8 +6,10 @@ for snapshot in simulate(Experiment(dataset="digits", devices=8, rounds=20)):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from p2pl.channel import Channel
 from p2pl.data import Dataset
 from p2pl.experiment import Experiment
 from p2pl.learners import choose_learner
+from p2pl.memory import check_room, empty_like
 from p2pl.metrics import Meter, least_squares_optimum
 from p2pl.models.mlp import MLP
 from p2pl.native.library import loaded
@@ -52,7 +55,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Setting:
-    """An experiment with everything in place, checked; only its initialization may refuse yet, before it trains."""
+    """An experiment with everything in place, checked; only its initialization may refuse yet, before it trains.
+
+    draw: makes the (K, P) independent draws of the devices' parameters, the same at each call.
+    """
 
     experiment: Experiment
     data: Dataset
@@ -60,7 +66,7 @@ class Setting:
     work: LocalWork
     channel: Channel
     meter: Meter
-    draws: Tensor
+    draw: Callable[[], Tensor]
 
 
 @dataclass(frozen=True)
@@ -104,10 +110,10 @@ def first_parameters(setting: Setting) -> Tensor:
     """(K, P) parameters after initialization. Algorithms that use no graph start from the devices' own draws."""
     experiment = setting.experiment
     if not experiment.uses_graph:
-        return setting.draws
+        return setting.draw()
     rng = stream(experiment.seed, "leader")
     start: Tensor = registry.initialization.call(
-        experiment.initialization, draws=setting.draws, channel=setting.channel, rng=rng
+        experiment.initialization, draws=setting.draw(), channel=setting.channel, rng=rng
     )
     return start
 
@@ -144,8 +150,9 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
     shards = [np.arange(len(known.x_train))] if pooled else shares(experiment, known)
     dtype = getattr(torch, experiment.dtype)
 
-    module, draws = draw_models(experiment, known, len(shards), dtype)
+    module = draw_module(experiment, known, 0).to(dtype)
     model = batched(module, experiment.loss, known.classes)
+    check_room(len(shards), model.parameters, dtype)
     inputs, targets = tensors(known.x_train, known.y_train, dtype)
     local = LocalData(inputs, targets, shards, experiment.training, experiment.seed)
     work = LocalWork(model, local, choose_learner(experiment, module, model, local), dtype)
@@ -156,7 +163,7 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
         work=work,
         channel=make_channel(experiment, network, np.array([len(s) for s in shards])),
         meter=make_meter(experiment, known, shards, module, work, dtype),
-        draws=draws,
+        draw=partial(draw_models, experiment, known, len(shards), dtype),
     )
 
 
@@ -171,15 +178,23 @@ def shares(experiment: Experiment, known: Dataset) -> list[np.ndarray]:
     return parts
 
 
-def draw_models(experiment: Experiment, known: Dataset, devices: int, dtype: torch.dtype) -> tuple[nn.Module, Tensor]:
-    """A module of the spec's model, and (K, P) independent draws of its parameters, device k's from its own stream."""
-    rows = []
+def draw_module(experiment: Experiment, known: Dataset, device: int) -> nn.Module:
+    """A module of the spec's model with a device's own draw of the parameters, from a stream of its own."""
     with torch.random.fork_rng(devices=[]):
-        for k in range(devices):
-            torch.default_generator.manual_seed(int(stream(experiment.seed, "init", k).integers(2**63)))
-            module = registry.model.call(experiment.model, inputs=known.x_train.shape[1:], outputs=known.classes)
-            rows.append(torch.cat([p.detach().reshape(-1) for p in module.parameters() if p.requires_grad]))
-    return module.to(dtype), torch.stack(rows).to(dtype)
+        torch.default_generator.manual_seed(int(stream(experiment.seed, "init", device).integers(2**63)))
+        module: nn.Module = registry.model.call(experiment.model, inputs=known.x_train.shape[1:], outputs=known.classes)
+    return module
+
+
+def draw_models(experiment: Experiment, known: Dataset, devices: int, dtype: torch.dtype) -> Tensor:
+    """(K, P) independent draws of the parameters."""
+    modules = (draw_module(experiment, known, device) for device in range(devices))
+    rows = (torch.cat([p.detach().reshape(-1) for p in m.parameters() if p.requires_grad]).to(dtype) for m in modules)
+    first = next(rows)
+    draws = empty_like(first.expand(devices, -1))
+    for device, row in enumerate(chain([first], rows)):
+        draws[device] = row
+    return draws
 
 
 def tensors(inputs: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

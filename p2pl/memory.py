@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import torch
 from torch import Tensor
+
+from p2pl.registry import SpecError
+
+TENSORS = 5  # of K x P numbers: parameters and velocities, old and new while devices learn, and what is in passing
 
 
 def empty_like(x: Tensor) -> Tensor:
@@ -17,3 +23,14 @@ def empty_like(x: Tensor) -> Tensor:
 def copy_of(x: Tensor) -> Tensor:
     """A contiguous copy."""
     return empty_like(x).copy_(x)
+
+
+def check_room(devices: int, parameters: int, dtype: torch.dtype) -> None:
+    """Raises SpecError, before anything is drawn, if that many models will not fit into this machine's memory."""
+    needed = TENSORS * devices * parameters * dtype.itemsize
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise SpecError(
+            f"{devices:,} devices of {parameters:,} parameters need some {needed / 1e9:,.1f} GB, and this machine has"
+            f" {there / 1e9:,.1f} GB: fewer devices or a smaller model would do"
+        )

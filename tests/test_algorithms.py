@@ -84,7 +84,7 @@ def test_the_last_snapshot_says_finished_and_costs_never_fall(name):
 def test_every_initialization_gives_finite_rows_and_only_pays_for_messages(name, graph):
     setting = prepare(Experiment(**SMALL | {"initialization": name, "topology": graph, "devices": 8}))
     x = first_parameters(setting)
-    assert x.shape == setting.draws.shape
+    assert x.shape == setting.draw().shape
     assert torch.isfinite(x).all()
     asks = "channel" in initialization.entry(name).given
     assert (setting.channel.bytes_sent > 0) <= asks
@@ -95,9 +95,9 @@ def test_shared_and_rescaled_starts_are_what_they_say():
     setting = prepare(Experiment(**SMALL | {"initialization": "shared"}))
     assert len(first_parameters(setting).unique(dim=0)) == 1
     setting = prepare(Experiment(**SMALL | {"initialization": "averaged_rescaled"}))
-    torch.testing.assert_close(first_parameters(setting).norm(dim=1), setting.draws.norm(dim=1))
+    torch.testing.assert_close(first_parameters(setting).norm(dim=1), setting.draw().norm(dim=1))
     setting = prepare(Experiment(**SMALL | {"initialization": "centrality_gain", "topology": "complete"}))
-    torch.testing.assert_close(first_parameters(setting), setting.draws * 6**0.5)
+    torch.testing.assert_close(first_parameters(setting), setting.draw() * 6**0.5)
 
 
 @pytest.mark.parametrize("rule", [r for r, e in mixing.entries.items() if e.traits["stochastic"] == "column"])
@@ -120,7 +120,7 @@ def test_affinity_without_learning_is_a_smaller_self_weight():
     }
     eta = 0.3
     setting = prepare(Experiment(**plain))
-    x = setting.draws
+    x = setting.draw()
     weights = torch.from_numpy(setting.channel.transmission.next().weights.matrix().toarray())
     own = weights.diagonal()[:, None]
     heard = (weights - torch.diag(weights.diagonal())) / (1 - own)
@@ -133,7 +133,7 @@ def test_affinity_in_learning_adds_its_drift_in_equal_parts():
     quiet = {"lr": 1e-30, "momentum": 0.0, "batch_size": 7}
     plain = SMALL | {"initialization": "independent", "dtype": "float64", "training": quiet, "rounds": 2}
     *_, mixed, learned, _ = models(plain | {"algorithm": {"name": "p2pl", "eta_d": 0.5}})
-    start = prepare(Experiment(**plain)).draws
+    start = prepare(Experiment(**plain)).draw()
     left, right = start.roll(1, dims=0), start.roll(-1, dims=0)
     torch.testing.assert_close(learned - mixed, 0.5 * ((left + right) / 2 - mixed), rtol=0, atol=1e-12)
 
@@ -212,7 +212,7 @@ def test_the_distance_to_the_optimum_is_told_only_where_it_is_known():
 def test_a_device_learns_the_same_alone_and_beside_others(sizes, training):
     """With unequal data they take unequal numbers of steps, of unequal batches; a drift is shared among their own."""
     setting = prepare(Experiment(**SMALL | {"devices": 7, "sizes": sizes, "training": training, "dtype": "float64"}))
-    work, x = setting.work, setting.draws
+    work, x = setting.work, setting.draw()
     work.round = 1
     velocity, drift = torch.randn(x.shape, dtype=x.dtype), torch.randn(x.shape, dtype=x.dtype)
     together = work.train(x, velocity, drift=drift)

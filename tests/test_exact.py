@@ -80,7 +80,7 @@ def test_one_device_is_torch_sgd(options):
     network = torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Linear(64, 16), torch.nn.Tanh(), torch.nn.Linear(16, 10)
     ).double()
-    torch.nn.utils.vector_to_parameters(setting.draws[0].clone(), network.parameters())
+    torch.nn.utils.vector_to_parameters(setting.draw()[0].clone(), network.parameters())
 
     def optimizer():
         names = ("momentum", "nesterov", "weight_decay")
@@ -114,7 +114,7 @@ def numpy_p2pl(spec, rounds):
     weights = adjacency * np.array([len(shard) for shard in shards], dtype=float)
     weights /= weights.sum(axis=1, keepdims=True)
 
-    w = prepare(Experiment(**spec)).draws.numpy().copy()
+    w = prepare(Experiment(**spec)).draw().numpy().copy()
     for _ in range(devices // 2):  # max norm synchronization, over the diameter of the ring
         norms = (w**2).sum(axis=1)
         w = w[[max(np.flatnonzero(row), key=lambda j: norms[j]) for row in adjacency]]
@@ -160,7 +160,7 @@ def test_dgd_takes_gradients_where_it_does_not_average():
     spec = SMALL | {"algorithm": "dgd", "topology": "star", "training": SMALL["training"] | {"batch_size": "full"}}
     setting = prepare(Experiment(**spec))
     weights = torch.from_numpy(setting.channel.transmission.next().weights.matrix().toarray())
-    x = setting.draws[:1].repeat(8, 1)
+    x = setting.draw()[:1].repeat(8, 1)
     for snapshot in simulate(Experiment(**spec)):
         if snapshot.phase == "cooperate":
             x = weights @ x - 0.1 * setting.work.gradient(x)
@@ -178,17 +178,17 @@ def test_an_election_ends_with_one_leader_after_diameter_rounds(graph, way):
     spec = SMALL | {"devices": devices, "topology": graph, "initialization": way, "rounds": 0}
     setting = prepare(Experiment(**spec))
     (start,) = simulate(Experiment(**spec))
-    norms = setting.draws.norm(dim=1)
+    norms = setting.draw().norm(dim=1)
     leader = {"max_norm": norms.argmax(), "min_norm": norms.argmin()}.get(way)
-    leader = (setting.draws == start.models[0]).all(dim=1).int().argmax() if leader is None else leader
-    assert torch.equal(start.models, setting.draws[leader].expand_as(start.models))
+    leader = (setting.draw() == start.models[0]).all(dim=1).int().argmax() if leader is None else leader
+    assert torch.equal(start.models, setting.draw()[leader].expand_as(start.models))
 
 
 def test_an_election_needs_all_of_its_rounds():
     """On a path whose leader sits at one end, the other end hears of it in the last of the diameter's rounds."""
     for seed in range(40):
         spec = SMALL | {"topology": "path", "initialization": "max_norm", "rounds": 0, "seed": seed}
-        if prepare(Experiment(**spec)).draws.norm(dim=1).argmax() == 0:
+        if prepare(Experiment(**spec)).draw().norm(dim=1).argmax() == 0:
             break
     late = spec | {"initialization": {"name": "max_norm", "fraction": 6 / 7}}
     (start,), (almost,) = simulate(Experiment(**spec)), simulate(Experiment(**late))
@@ -200,10 +200,10 @@ def test_an_election_needs_all_of_its_rounds():
 
 def test_models_mixed_for_ever_agree_on_the_stationary_average():
     setting = prepare(Experiment(**SMALL | {"topology": "star", "sizes": {"name": "power_law"}}))
-    x = setting.draws
+    x = setting.draw()
     for _ in range(200):
         (x,) = setting.channel.mix(x)
-    limit = torch.from_numpy(setting.channel.stationary) @ setting.draws
+    limit = torch.from_numpy(setting.channel.stationary) @ setting.draw()
     torch.testing.assert_close(x, limit.expand_as(x), rtol=0, atol=1e-12)
 
 

@@ -102,7 +102,7 @@ class Material:
         setting = prepare(self.experiment, known=self.dataset)
         self._local = setting.work.data
         self.inputs, self.targets = self._local.inputs.flatten(1), self._local.targets
-        self.draws: Tensor = setting.draws
+        self.draws: Tensor = setting.draw()
 
     def batches(self, device: int) -> Iterator[Tensor]:
         """Row numbers of a device's mini-batches, the same at each call: one epoch."""

@@ -39,7 +39,7 @@ def draw(outcome: dict[str, Any], path: Path) -> None:
         lines([row for row in outcome["growth"] if row["by"] == by], by, looks, ax)
     for ax in panels[len(curves) :]:
         ax.set_axis_off()
-    panels[0].legend(fontsize=7, frameon=False)
+    panels[0].legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(0, 0.9))
     write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:], dpi=150))
 
 

@@ -22,7 +22,7 @@ class Ours:
     def __init__(self, material: Material, engine: str) -> None:
         self.setting = prepare(material.job.experiment(engine), known=material.dataset)
         self.setting.work.round = ROUND
-        self.state: Any = self.setting.algorithm.start(self.setting.draws, self.setting.work)
+        self.state: Any = self.setting.algorithm.start(self.setting.draw(), self.setting.work)
 
     def epoch(self) -> None:
         self.state = self.setting.algorithm.learn(self.state, self.setting.work)
