@@ -99,9 +99,15 @@ def flooding_time(network: Network, start: int = 0) -> int:
     The diameter on a static graph; on a time-varying one the number of rounds that max norm synchronization needs.
     Raises SpecError if 10 K + 100 steps do not do it.
     """
-    informed = np.eye(network.devices, dtype=bool)
-    for steps in range(limit := 10 * network.devices + 100):
-        if informed.all():
+    # Bits of 64-bit words, one for each device that a device has heard of: each takes over those of whom it hears.
+    devices, bits = network.devices, -(-network.devices // 64) * 64
+    informed = np.packbits(np.eye(devices, bits, dtype=bool), axis=1).view(np.uint64)
+    everybody = np.packbits(np.arange(bits) < devices).view(np.uint64)
+    graph, heard = None, csr_array((0, 0))
+    for steps in range(limit := 10 * devices + 100):
+        if (informed == everybody).all():
             return steps
-        informed |= (hearing(network.at(start + steps)) @ informed) > 0
+        if (now := network.at(start + steps)) is not graph:
+            graph, heard = now, csr_array(hearing(now) + eye_array(devices))
+        informed = np.bitwise_or.reduceat(informed[heard.indices], heard.indptr[:-1], axis=0)
     raise SpecError(f"on topology '{network.name}' some devices have not heard of each other after {limit} steps")
