@@ -15,9 +15,9 @@ import torch
 
 from p2pl.benchmark.discovery import find
 from p2pl.benchmark.job import Job, Material
-from p2pl.benchmark.peers.ours import Ours, engines
+from p2pl.benchmark.peers.ours import ENGINES, Ours
 
-FOUND = find(engines())
+FOUND = find(ENGINES)
 GRAPHS = {"ring": 2, "10-regular": 10}
 
 

@@ -27,7 +27,7 @@ from p2pl.learners import choose_learner
 from p2pl.memory import check_room, empty_like
 from p2pl.metrics import Meter, least_squares_optimum
 from p2pl.models.mlp import MLP
-from p2pl.native.library import loaded
+from p2pl.native.library import Library
 from p2pl.network import Network
 from p2pl.registry import SpecError
 from p2pl.seeds import stream
@@ -161,7 +161,7 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
         data=known,
         algorithm=registry.algorithm.call(experiment.algorithm),
         work=work,
-        channel=make_channel(experiment, network, np.array([len(s) for s in shards])),
+        channel=make_channel(experiment, network, np.array([len(s) for s in shards]), work.learner.library),
         meter=make_meter(experiment, known, shards, module, work, dtype),
         draw=partial(draw_models, experiment, known, len(shards), dtype),
     )
@@ -203,11 +203,10 @@ def tensors(inputs: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> tupl
     return torch.from_numpy(np.ascontiguousarray(inputs)).to(dtype), wanted.to(dtype) if targets.ndim > 1 else wanted
 
 
-def make_channel(experiment: Experiment, network: Network, sizes: np.ndarray) -> Channel:
+def make_channel(experiment: Experiment, network: Network, sizes: np.ndarray, library: Library | None) -> Channel:
     """The channel over the experiment's graph; for an algorithm without one, a channel that only counts."""
     if not experiment.uses_graph:
         return Channel(None)
-    library = loaded() if experiment.engine != "torch" else None
     return Channel(Transmission(network, experiment.mixing, sizes, experiment.failures, experiment.seed), library)
 
 

@@ -21,7 +21,7 @@ from p2pl.native.mixing import NativeProduct
 from p2pl.transmission import Weights
 
 DENSE_ABOVE = 0.06  # share of non-zero weights above which a dense product is the faster one on a CPU
-NATIVE_BELOW = 0.5  # and below which the native one is faster than either
+NATIVE_BELOW = 0.5  # and below which the native one is faster than either (with a packet axis it always is)
 
 
 class Product(Protocol):
@@ -36,7 +36,7 @@ class Product(Protocol):
 def product(weights: Weights, like: Tensor, library: Library | None) -> Product:
     """The fastest product of these weights with tensors like that one."""
     share = np.count_nonzero(weights.link) / max(1, weights.link.size) * len(weights.link) / len(weights.own) ** 2
-    if library is not None and like.dtype == torch.float32 and share < NATIVE_BELOW:
+    if library is not None and like.dtype == torch.float32 and (share < NATIVE_BELOW or weights.link.ndim == 2):
         return NativeProduct(library, weights)
     return TorchProduct(weights, like)
 

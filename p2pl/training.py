@@ -21,6 +21,7 @@ from torch import Tensor
 from p2pl.batched import BatchedModel
 from p2pl.experiment import Training
 from p2pl.memory import copy_of
+from p2pl.native.library import Library
 from p2pl.seeds import stream
 
 
@@ -73,6 +74,11 @@ class Learner(Protocol):
 
     name: str
 
+    @property
+    def library(self) -> Library | None:
+        """What the run mixes by, too, if this is the native engine: a run has one engine, and its name says which."""
+        ...
+
     def learn(self, x: Tensor, velocity: Tensor, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
         """One phase of `devices` (row numbers), in place, in their rows of x and velocity, (K, P) each.
 
@@ -118,7 +124,7 @@ class LocalWork:
 class TorchLearner:
     """Any model: the gradients of `p2pl.batched`, a block of devices at a time."""
 
-    name = "torch"
+    name, library = "torch", None
 
     def __init__(self, model: BatchedModel, data: LocalData) -> None:
         self.model, self.data = model, data

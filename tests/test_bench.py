@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -192,3 +195,11 @@ def test_a_disk_that_fails_leaves_the_earlier_outcome(tmp_path, capsys, monkeypa
 
 def test_nothing_is_imported_before_the_command_runs():
     assert "torch" not in vars(benchmark)
+
+
+def test_the_benchmarks_of_parts_can_be_collected():
+    folder = Path(__file__).parent.parent / "benchmarks"
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-c", str(folder / "pytest.ini"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_learning_phase" in done.stdout

@@ -9,6 +9,8 @@ from p2pl import Experiment, SpecError, results
 from p2pl.checkpoint import stamp
 from p2pl.engine import prepare
 from p2pl.native import build
+from p2pl.native.mixing import NativeProduct
+from p2pl.products import TorchProduct
 
 
 @pytest.fixture
@@ -22,11 +24,20 @@ def engine_of(**changes):
     return prepare(Experiment.of(SPEC | changes)).work.learner.name
 
 
+def mixes(**changes):
+    setting = prepare(Experiment.of(SPEC | {"devices": 8, "topology": "ring"} | changes))
+    setting.channel.mix(setting.draw())
+    return setting.channel._held[2]
+
+
 def test_auto_is_native_where_it_can_be(here, libraries, monkeypatch):
     best = f"native ({libraries[0].chosen})"
     assert engine_of() == engine_of(engine="native") == best
     assert engine_of(engine="torch") == engine_of(dtype="float64") == "torch"
     assert engine_of(model="cnn", dataset="mnist5k", samples=None) == "torch"
+    for engine, native in (("auto", True), ("torch", False)):
+        assert isinstance(mixes(engine=engine), NativeProduct) is native
+    assert isinstance(mixes(model="cnn", dataset="mnist5k", samples=None), TorchProduct)  # one engine for a whole run
     monkeypatch.setenv("P2PL_ISA", "portable")
     assert engine_of() == "native (portable)"
     monkeypatch.setenv("P2PL_ISA", "avx9")

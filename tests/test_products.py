@@ -56,3 +56,9 @@ def test_doubles_and_dense_weights_are_torchs(libraries: list[Library], dtype: t
     weights = drawn(12, density, None, np.random.default_rng(0))
     weights.link[:] = 0.1
     assert isinstance(product(weights, torch.zeros(12, 3, dtype=dtype), libraries[0]), TorchProduct)
+
+
+def test_packets_are_the_native_products_however_dense(libraries: list[Library]) -> None:
+    weights = drawn(12, 1.0, 3, np.random.default_rng(0))
+    weights.link[:] = 0.1
+    assert isinstance(product(weights, torch.zeros(12, 9), libraries[0]), NativeProduct)

@@ -1,8 +1,12 @@
-"""The native engine: on-device learning of multi-layer perceptrons in C++, several times as fast as torch on a CPU.
+"""The native engine: multi-layer perceptrons in C++, several times as fast as torch on a CPU: they learn, are evaluated
+and mix by it.
 
 build.py      `p2pl build` compiles the sources beside it into one shared library
 library.py    loads the library; the structure that a call is given
 learner.py    the engine's `Learner`: schedules from NumPy, one call for all devices
-job.hpp, api.cpp                       the interface in C
-kernels.hpp, network.hpp, learn.cpp    the arithmetic, a network's passes, a device's phase
+mixing.py     its product with mixing weights
+job.hpp, api.cpp                        the interface in C
+kernels.hpp, sparse.hpp, turning.hpp    the arithmetic: tiles in registers, sparse inputs, transposes
+network.hpp, first.hpp, learn.cpp       a network's passes, its first layer, a device's phase
+answers.hpp, mix.cpp                    outputs for shared samples; one exchange of models
 """

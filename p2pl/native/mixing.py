@@ -1,4 +1,4 @@
-"""Mixing by the native library: see `p2pl.channel.Channel`."""
+"""Mixing by the native library: see `p2pl.products.Product`."""
 
 from __future__ import annotations
 
