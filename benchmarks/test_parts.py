@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from p2pl.benchmark.discovery import find
-from p2pl.benchmark.job import Job, Material
+from p2pl.benchmark.job import KINDS, Job, Material
 from p2pl.benchmark.peers.ours import ENGINES, Ours
 
 FOUND = find(ENGINES)
@@ -35,7 +35,7 @@ def ours(engine: str, **changes: Any) -> Ours:
     return peer
 
 
-@pytest.mark.parametrize("inputs", ["dense", "sparse"])
+@pytest.mark.parametrize("inputs", KINDS)
 @pytest.mark.parametrize("engine", FOUND.makers)
 def test_learning_phase(benchmark: Any, engine: str, inputs: str) -> None:
     benchmark.pedantic(ours(engine, inputs=inputs).epoch, rounds=5, warmup_rounds=1)

@@ -1,8 +1,14 @@
-"""New memory for (K, P) tensors. NumPy asks the system for huge pages where torch does not: a copy takes a third."""
+"""New memory for (K, P) tensors.
+
+NumPy asks the system for huge pages where torch does not: a copy takes a third. And memory that is given back to the
+system is cleared before it comes again, which costs as much as a copy: the last large pieces are kept for the next.
+"""
 
 from __future__ import annotations
 
 import os
+import weakref
+from collections import deque
 
 import numpy as np
 import torch
@@ -11,13 +17,33 @@ from torch import Tensor
 from p2pl.registry import SpecError
 
 TENSORS = 5  # of K x P numbers: parameters and velocities, old and new while devices learn, and what is in passing
+LARGE = 2**21  # bytes of a huge page
+_free: deque[np.ndarray] = deque(maxlen=3)  # large pieces that nobody uses any more
 
 
 def empty_like(x: Tensor) -> Tensor:
     """An uninitialized, contiguous tensor of x's shape and type."""
     if x.device.type != "cpu":
         return torch.empty_like(x, memory_format=torch.contiguous_format)
-    return torch.from_numpy(np.empty(x.shape, dtype=x[:0].numpy().dtype))
+    size, kind = x.numel() * x.element_size(), x[:0].numpy().dtype
+    if size < LARGE:
+        return torch.from_numpy(np.empty(x.shape, dtype=kind))
+    memory = _free_piece(size)
+    if memory is None:
+        memory = np.empty(size, dtype=np.uint8)
+    used = memory.view(kind).reshape(x.shape)
+    weakref.finalize(used, _free.append, memory).atexit = False  # when the tensor and all its views are gone
+    return torch.from_numpy(used)
+
+
+def _free_piece(size: int) -> np.ndarray | None:
+    """A piece of that size, if one is free; if not, those of other sizes have served their time."""
+    for number, memory in enumerate(_free):
+        if memory.size == size:
+            del _free[number]
+            return memory
+    _free.clear()
+    return None
 
 
 def copy_of(x: Tensor) -> Tensor:

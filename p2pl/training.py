@@ -20,9 +20,12 @@ from torch import Tensor
 
 from p2pl.batched import BatchedModel
 from p2pl.experiment import Training
-from p2pl.memory import copy_of
+from p2pl.memory import copy_of, empty_like
 from p2pl.native.library import Library
 from p2pl.seeds import stream
+
+Old = tuple[Tensor, Tensor | None]  # parameters and velocities, (K, P) each; None: devices start from rest
+New = tuple[Tensor, Tensor]
 
 
 class LocalData:
@@ -79,8 +82,8 @@ class Learner(Protocol):
         """What the run mixes by, too, if this is the native engine: a run has one engine, and its name says which."""
         ...
 
-    def learn(self, x: Tensor, velocity: Tensor, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
-        """One phase of `devices` (row numbers), in place, in their rows of x and velocity, (K, P) each.
+    def learn(self, old: Old, new: New, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
+        """One phase of `devices` (row numbers): from their rows of `old` to the same rows of `new`, apart from it.
 
         drift: (K, P) or None, see `p2pl.algorithm.Work.train`.
         """
@@ -106,11 +109,12 @@ class LocalWork:
         self, x: Tensor, velocity: Tensor, devices: np.ndarray | None = None, drift: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """See `p2pl.algorithm.Work.train`. Devices left out keep their rows."""
-        new_x, new_velocity = copy_of(x), copy_of(velocity)
-        if self.data.training.velocity == "reset":
-            new_velocity.zero_()
-        self.learner.learn(new_x, new_velocity, np.arange(len(x)) if devices is None else devices, self.round, drift)
-        return new_x, new_velocity
+        kept = None if self.data.training.velocity == "reset" else velocity
+        new = (empty_like(x), empty_like(x)) if devices is None else (copy_of(x), copy_of(velocity))
+        if devices is not None and kept is None:
+            new[1].zero_()
+        self.learner.learn((x, kept), new, np.arange(len(x)) if devices is None else devices, self.round, drift)
+        return new
 
     def gradient(self, x: Tensor) -> Tensor:
         """See `p2pl.algorithm.Work.gradient`. The batch is the first of the device's round."""
@@ -129,14 +133,16 @@ class TorchLearner:
     def __init__(self, model: BatchedModel, data: LocalData) -> None:
         self.model, self.data = model, data
 
-    def learn(self, x: Tensor, velocity: Tensor, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
+    def learn(self, old: Old, new: New, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
         """See `Learner.learn`."""
+        (x, velocity), (new_x, new_velocity) = old, new
         with torch.random.fork_rng(devices=[]):  # modules that draw in training leave the caller's numbers alone
             for block in self._blocks(devices):
                 rows = torch.as_tensor(block)
-                held, speed = x[rows], velocity[rows]
+                held = x[rows]
+                speed = torch.zeros_like(held) if velocity is None else velocity[rows]
                 self._epoch(held, speed, block, round, None if drift is None else drift[rows])
-                x[rows], velocity[rows] = held, speed
+                new_x[rows], new_velocity[rows] = held, speed
 
     def outputs(self, x: Tensor, inputs: Tensor) -> Tensor:
         """See `Learner.outputs`."""

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from p2pl import benchmark
 from p2pl.benchmark import clock, discovery, memory, suite
-from p2pl.benchmark.job import Job, Material
+from p2pl.benchmark.job import KINDS, Job, Material
 from p2pl.benchmark.peers.ours import ENGINES
 
 TOY = Job(devices=4, hidden=(8,), samples=40, neighbours=2, tests=20)
@@ -39,7 +39,7 @@ def short(monkeypatch):
 
 
 @pytest.mark.parametrize("hidden", [(8,), (8, 8)])
-@pytest.mark.parametrize("inputs", ["dense", "sparse"])
+@pytest.mark.parametrize("inputs", KINDS)
 def test_all_that_claim_to_do_the_job_end_with_equal_parameters(inputs, hidden):
     material = Material(dataclasses.replace(TOY, inputs=inputs, hidden=hidden))
     found = discovery.find()
@@ -55,12 +55,13 @@ def test_all_that_claim_to_do_the_job_end_with_equal_parameters(inputs, hidden):
             assert torch.allclose(peer.parameters(), wanted, rtol=1e-4, atol=1e-4), (name, stage)
 
 
-def test_inputs_are_dense_or_sparse():
-    density = {
-        inputs: (Material(dataclasses.replace(TOY, inputs=inputs)).inputs != 0) for inputs in ("dense", "sparse")
-    }
-    assert density["dense"].all()
-    assert 0.1 < density["sparse"].double().mean() < 0.3
+def test_inputs_are_dense_normalized_or_sparse():
+    most = {}
+    for inputs in KINDS:
+        found = Material(dataclasses.replace(TOY, inputs=inputs)).inputs
+        most[inputs] = (found == found.median()).double().mean()
+    assert most["dense"] < 0.01
+    assert 0.7 < most["sparse"] == most["normalized"] < 0.9
 
 
 def test_floating_point_operations_are_those_of_a_count_by_hand():
@@ -90,7 +91,7 @@ def test_the_command_writes_and_prints_what_it_measured(tmp_path, capsys, monkey
     assert sorted(path.name for path in (tmp_path / "a/b").iterdir()) == ["bench.json", "bench.png"]
     names = {"torch", "plain_loop", "vmap"}
     assert {(row["engine"], row["inputs"]) for row in outcome["engines"]} >= {
-        (name, inputs) for name in names for inputs in ("dense", "sparse")
+        (name, inputs) for name in names for inputs in KINDS
     }
     for row in outcome["engines"]:
         assert all(isinstance(row[name], kind) for name, kind in FIELDS.items())

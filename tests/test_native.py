@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from p2pl.batched import batched
 from p2pl.experiment import Training
 from p2pl.models.mlp import ACTIVATIONS, MLP
-from p2pl.native.learner import NativeLearner, nonzero_bits
+from p2pl.native.learner import NativeLearner, Samples, apart_from
 from p2pl.training import LocalData, LocalWork, TorchLearner
 
 VALUES = {
@@ -25,13 +25,17 @@ VALUES = {
 }
 
 
-def problem(sizes, widths, training, density=1.0, values=False, **options):
-    """A module, data on devices with so many samples each, and (K, P) parameters, velocities and drifts."""
+def problem(sizes, widths, training, density=1.0, values=False, base=0.0, **options):
+    """A module, data on devices with so many samples each, and (K, P) parameters, velocities and drifts.
+
+    density: what share of the inputs is not `base`.
+    """
     rng = np.random.default_rng(3)
     torch.manual_seed(3)
     module = MLP(widths, **options)
     total = sum(sizes)
-    inputs = torch.from_numpy(rng.standard_normal((total, widths[0])) * (rng.random((total, widths[0])) < density))
+    different = rng.random((total, widths[0])) < density
+    inputs = base + torch.from_numpy(rng.standard_normal((total, widths[0])) * different)
     classes = torch.from_numpy(rng.integers(0, widths[-1], total))
     targets = torch.from_numpy(rng.standard_normal((total, widths[-1]))).float() if values else classes
     shards = np.split(rng.permutation(total), np.cumsum(sizes)[:-1])
@@ -81,8 +85,8 @@ def plain(module, data, loss, device, round, x, velocity, drift):
 def check(learners, loss, module, data, x, velocity, drift):
     """Every learner against the plain loop, device by device."""
     for learner in learners:
-        found = x.clone(), velocity.clone()
-        learner.learn(*found, np.arange(len(x)), 2, drift)
+        found = torch.empty_like(x), torch.empty_like(velocity)
+        learner.learn((x, velocity), found, np.arange(len(x)), 2, drift)
         for k in range(len(x)):
             moving = None if drift is None else drift[k]
             *expected, nearest = plain(module, data, loss, k, 2, x[k], velocity[k], moving)
@@ -109,11 +113,12 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("drifts", [False, True], ids=["", "drift"])
-@pytest.mark.parametrize("density", [1.0, 0.2])
+@pytest.mark.parametrize(("density", "base"), [(1.0, 0.0), (0.2, 0.0), (0.2, -0.4)])
 @pytest.mark.parametrize("options", OPTIONS)
-def test_every_rule_of_descent(options, density, drifts, libraries):
+def test_every_rule_of_descent(options, density, base, drifts, libraries):
     training = Training(batch_size=7, lr=0.02, **OPTIONS[options])
-    module, data, *start, drift = problem([23, 7, 1, 30], [150, 33, 10], training, density, activation="tanh")
+    sizes, widths = [23, 7, 1, 30], [150, 53, 10]
+    module, data, *start, drift = problem(sizes, widths, training, density, base=base, activation="tanh")
     learners = learners_of(libraries, module, data, "cross_entropy")
     check(learners, "cross_entropy", module, data, *start, drift if drifts else None)
 
@@ -141,11 +146,13 @@ def test_every_activation_loss_and_parametrization(activation, loss, parametriza
     bias=st.booleans(),
     drifts=st.booleans(),
     density=st.sampled_from([0.0, 0.05, 0.2, 0.5, 1.0]),
+    base=st.sampled_from([0.0, -0.5, 2.0]),
 )
-def test_any_shape(libraries, widths, ends, sizes, batch, rule, kind, drifts, density, **options):
+def test_any_shape(libraries, widths, ends, sizes, batch, rule, kind, drifts, density, base, **options):
     training = Training(batch_size=batch, lr=0.01, steps=5, **rule)
     shape = [ends[0], *widths, ends[1]]
-    module, data, *start, drift = problem(sizes, shape, training, density, values=kind == "values", **options)
+    values = kind == "values"
+    module, data, *start, drift = problem(sizes, shape, training, density, values=values, base=base, **options)
     loss = "mse" if kind == "values" else kind
     check(learners_of(libraries, module, data, loss), loss, module, data, *start, drift if drifts else None)
 
@@ -172,21 +179,21 @@ def test_a_step_follows_the_gradient_of_differences(libraries):
     row = x[0].double()
     slope = torch.stack([value(row + d) - value(row - d) for d in directions]) / 2e-5
     for learner in learners_of(libraries, module.float(), data, "cross_entropy")[1:]:
-        found = x.clone()
-        learner.learn(found, velocity.clone(), np.arange(1), 1, None)
+        found = torch.empty_like(x)
+        learner.learn((x, velocity), (found, torch.empty_like(x)), np.arange(1), 1, None)
         torch.testing.assert_close((row - found[0].double()) / 0.5, slope, rtol=1e-4, atol=1e-6)
 
 
 def test_a_device_alone_gets_the_bits_that_it_gets_among_others(libraries):
-    for density in (1.0, 0.2):
+    for density, base in [(1.0, 0.0), (0.2, 0.0), (0.2, -0.4)]:
         training = Training(batch_size=7, lr=0.02)
-        module, data, x, velocity, _ = problem([23, 7, 1, 30], [150, 33, 10], training, density)
+        module, data, x, velocity, _ = problem([23, 7, 1, 30], [150, 53, 10], training, density, base=base)
         for learner in learners_of(libraries, module, data, "cross_entropy")[1:]:
             together = x.clone(), velocity.clone()
-            learner.learn(*together, np.arange(4), 1, None)
+            learner.learn((x, velocity), together, np.arange(4), 1, None)
             for some in ([3], [1, 0], [2]):
                 apart = x.clone(), velocity.clone()
-                learner.learn(*apart, np.array(some), 1, None)
+                learner.learn((x, velocity), apart, np.array(some), 1, None)
                 others = [k for k in range(4) if k not in some]
                 for part, whole, before in zip(apart, together, (x, velocity), strict=True):
                     assert torch.equal(part[some], whole[some])
@@ -204,18 +211,24 @@ def test_devices_that_are_left_out_keep_their_rows_and_reset_velocities_are_zero
         assert new_velocity[1].any()
 
 
-def test_bits_of_inputs_that_are_not_zero():
-    inputs = np.zeros((2, 70), dtype=np.float32)
-    inputs[0, [0, 63, 64]] = 1, -1, np.nan
-    assert nonzero_bits(inputs).tolist() == [[1 + 2**63, 1], [0, 0]]
-    assert nonzero_bits(inputs + 1) is None
+def test_inputs_that_are_not_what_most_are():
+    inputs = torch.zeros(2, 70)
+    inputs[0, [0, 63, 64]] = torch.tensor([1.0, -1.0, 0.25])
+    for base in (0.0, -0.5):
+        samples = Samples(inputs + base)
+        assert samples.base == base
+        assert samples.sparse["active"].tolist() == [[1 + 2**63, 1], [0, 0]]
+        assert samples.sparse["begins"].tolist() == [0, 3, 3]
+        np.testing.assert_array_equal(samples.sparse["apart"], [1, -1, 0.25])
+    assert apart_from(inputs.numpy(), 1.0) == {}
+    assert Samples(torch.arange(6.0).view(2, 3)).sparse == {}
 
 
-@pytest.mark.parametrize("density", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize(("density", "base"), [(0.0, 0.0), (0.2, 0.0), (0.2, -0.4), (1.0, 0.0)])
 @pytest.mark.parametrize("widths", [[70, 3], [130, 9, 2], [65, 40, 300, 11], [784, 32, 10]])
-def test_outputs_are_torchs(density, widths, libraries):
+def test_outputs_are_torchs(density, base, widths, libraries):
     module, data, x, *_ = problem([3, 4], widths, Training(), activation="tanh")
-    samples = torch.randn(50, widths[0]) * (torch.rand(50, widths[0]) < density)
+    samples = torch.randn(50, widths[0]) * (torch.rand(50, widths[0]) < density) + base
     model = batched(module, "mse", widths[-1])
     exact = TorchLearner(model, data).outputs(x.double(), samples.double())
     for library in libraries:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,6 +24,8 @@ from p2pl.experiment import Experiment
 from p2pl.network import Network
 
 INPUTS, OUTPUTS = 28 * 28, 10
+Kind = Literal["dense", "normalized", "sparse"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 ROUND = 1  # every epoch that is timed is that of the first round
 
 
@@ -31,7 +33,8 @@ ROUND = 1  # every epoch that is timed is that of the first round
 class Job:
     """What every peer is to do. Everything that is timed is one of these.
 
-    inputs: `dense` (MNIST images shifted and scaled to mean 0: no zeros) or `sparse` (as they are: most pixels 0).
+    inputs: MNIST images, `sparse` (as they are: most pixels 0), `normalized` (shifted and scaled to mean 0: most pixels
+    one number), or `dense` (these with noise of a hundredth: no two pixels alike).
     samples: training images a device; the 4,000 of `mnist5k`, repeated. tests: test images, the 1,000 repeated.
     neighbours: the degree of the random regular graph, less where there are not so many devices; 2 is the ring.
     """
@@ -40,7 +43,7 @@ class Job:
     hidden: tuple[int, ...] = (200,)
     batch: int = 10
     samples: int = 600
-    inputs: Literal["dense", "sparse"] = "dense"
+    inputs: Kind = "dense"
     neighbours: int = 10
     tests: int = 10_000
     lr: float = 0.1
@@ -78,7 +81,7 @@ class Job:
         """The job as a spec of one engine."""
         ring = self.neighbours == 2
         spec: dict[str, Any] = {
-            "dataset": {"name": "mnist5k", "normalize": self.inputs == "dense"},
+            "dataset": {"name": "mnist5k", "normalize": self.inputs != "sparse"},
             "devices": self.devices,
             "topology": "ring" if ring else {"name": "random_regular", "degree": self.degree},
             "model": {"name": "mlp", "hidden": list(self.hidden)},
@@ -129,16 +132,21 @@ class Material:
 
 def images(job: Job) -> Dataset:
     """MNIST images without a download, repeated as often as it takes."""
-    return _images(job.inputs == "dense", job.devices * job.samples, job.tests)
+    return _images(job.inputs, job.devices * job.samples, job.tests)
 
 
 @cache
-def _known(normalize: bool) -> Dataset:
-    return data.load({"name": "mnist5k", "normalize": normalize})
+def _known(inputs: Kind) -> Dataset:
+    known = data.load({"name": "mnist5k", "normalize": inputs != "sparse"})
+    if inputs == "dense":
+        rng = np.random.default_rng(0)
+        for images in (known.x_train, known.x_test):
+            images += 0.01 * rng.standard_normal(images.shape, dtype=images.dtype)
+    return known
 
 
-def _images(normalize: bool, train: int, test: int) -> Dataset:
-    known = _known(normalize)
+def _images(inputs: Kind, train: int, test: int) -> Dataset:
+    known = _known(inputs)
     first, second = (np.arange(count) % len(of) for count, of in ((train, known.y_train), (test, known.y_test)))
     return Dataset(
         name=known.name,

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from p2pl.atomic import write_whole
+from p2pl.benchmark.job import KINDS
 
 # Okabe and Ito (2008), which the colour-blind can tell apart; hatches, markers and line styles say the same.
 LOOKS = (
@@ -31,7 +32,7 @@ def draw(outcome: dict[str, Any], path: Path) -> None:
     looks = dict(zip(names, cycle(LOOKS), strict=False))
     figure = Figure(figsize=(7.5, 3 + 2.4 * -(-len(curves) // 2)), layout="constrained")
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(3, 2.4 * -(-len(curves) // 2)))[:, 0]
-    for inputs, ax in zip(("dense", "sparse"), upper.subplots(1, 2, sharey=True), strict=True):
+    for inputs, ax in zip(KINDS, upper.subplots(1, 3), strict=True):
         bars([row for row in outcome["engines"] if row["inputs"] == inputs], looks, ax)
         ax.set_title(f"{inputs} inputs", fontsize=9)
     panels = lower.subplots(-(-len(curves) // 2), 2, squeeze=False).ravel()

@@ -12,7 +12,7 @@ import torch
 from p2pl.benchmark import clock, memory
 from p2pl.benchmark.clock import in_turn, times_as_fast
 from p2pl.benchmark.discovery import Found, Maker, Peer
-from p2pl.benchmark.job import Job, Material
+from p2pl.benchmark.job import KINDS, Job, Material
 from p2pl.benchmark.peers.ours import ENGINES, Ours
 
 YARDSTICK = "plain_loop"
@@ -57,7 +57,7 @@ def measure(plan: Plan, found: Found, say: Say) -> dict[str, Any]:
     torch.set_num_threads(1)
     say("peak of floating-point products")
     before = clock.flops_per_second(min(4.0, plan.seconds / 4))
-    rows = [row for inputs in ("dense", "sparse") for row in epochs(plan, inputs, found, say)]
+    rows = [row for inputs in KINDS for row in epochs(plan, inputs, found, say)]
     # Once more, for a machine that was slow for a moment must not make the engines look good.
     peak = max(before, clock.flops_per_second(min(4.0, plan.seconds / 4)))
     for row in rows:

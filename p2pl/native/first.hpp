@@ -2,9 +2,10 @@
 // at a time, makes the update with one batch and the forward product with the next.
 //
 // Sparse inputs: weights whose input is zero in the whole batch have no gradient, and take their steps, in closed form,
-// when they are next needed: v_s = mu^s v, w_s = w - lr (mu + ... + mu^s) v (Nesterov: mu times that).
+// when they are next needed: v_s = mu^s v, w_s = w - lr (mu + ... + mu^s) v (Nesterov: mu times that). Where it is not
+// zero that most inputs are, see common.hpp.
 #pragma once
-#include "network.hpp"
+#include "common.hpp"
 #include "sparse.hpp"
 
 namespace {
@@ -13,9 +14,10 @@ struct Batch {
     int64_t n = 0;
     const int64_t* samples;  // (n)
     float* z;                // (n, stride) of the first layer; the next batch's is begun before this one's is used up
-    float* x;                // (chunks, n, CHUNK) inputs; of sparse ones those that are not zero, one after another
-    int64_t* begin;          // (chunks, n) where in x those of one sample in one chunk begin
+    float* x;                // (chunks, n, CHUNK) inputs, unless they are sparse
+    const float** apart;     // (chunks, n) where those of one sample in one chunk begin that are not zero
     uint64_t* who;           // (chunks * CHUNK) for each input the samples in which it is not zero
+    float* sum;              // (n) of each sample's inputs that are not zero
 };
 
 constexpr int64_t NARROW = 48;
@@ -28,6 +30,7 @@ struct First {
     bool sparse;            // multiply only with inputs that are not zero
     int64_t* done;          // (in) steps that each row has made
     float *decay, *reach;   // (steps + 1) mu^s, and lr (mu + ... + mu^s)
+    Common common;
 
     First(const Job& job, const Step& step, Layer& layer, int64_t samples)
         : job(job), step(step), layer(layer), chunks((layer.in + CHUNK - 1) / CHUNK),
@@ -38,13 +41,15 @@ struct First {
     }
 
     void take(Arena& arena, Batch& batch, int64_t samples) const {
-        batch.x = arena.take<float>(chunks * CHUNK * samples);
-        batch.begin = arena.take<int64_t>(chunks * samples);
+        batch.x = arena.take<float>(sparse ? 0 : chunks * CHUNK * samples);
+        batch.apart = arena.take<const float*>(chunks * samples);
         batch.who = arena.take<uint64_t>(chunks * CHUNK);
+        batch.sum = arena.take<float>(samples);
         batch.z = arena.take<float>(samples * layer.stride);
     }
 
     void take(Arena& arena, int64_t steps) {
+        common.take(arena, layer.stride);
         done = arena.take<int64_t>(layer.in);
         decay = arena.take<float>(steps + 1), reach = arena.take<float>(steps + 1);
         double power = 1, total = 0;
@@ -54,6 +59,7 @@ struct First {
         }
     }
 
+    float base() const { return static_cast<float>(job.base); }
     int64_t end(int64_t c) const { return c + 1 < chunks ? (c + 1) * CHUNK : layer.in; }
 
     uint64_t active(int64_t sample, int64_t c) const { return job.active[sample * chunks + c]; }
@@ -73,27 +79,33 @@ struct First {
     }
 
     void gather_sparse(Batch& batch) const {
-        float* to = batch.x;
         memset(batch.who, 0, 8 * layer.in);
-        for (int64_t c = 0; c < chunks; ++c)
-            for (int64_t r = 0; r < batch.n; ++r) {
-                const float* from = job.inputs + batch.samples[r] * layer.in + c * CHUNK;
+        for (int64_t r = 0; r < batch.n; ++r) {
+            const int64_t sample = batch.samples[r];
+            const float* next = job.apart + job.begins[sample];
+            for (int64_t c = 0; c < chunks; ++c) {
                 uint64_t* who = batch.who + c * CHUNK;
-                batch.begin[c * batch.n + r] = to - batch.x;
-                for (uint64_t word = active(batch.samples[r], c); word; word &= word - 1) {
-                    const int64_t k = __builtin_ctzll(word);
-                    *to++ = from[k];
-                    who[k] |= 1ull << r;
-                }
+                batch.apart[c * batch.n + r] = next;
+                for (uint64_t word = active(sample, c); word; word &= word - 1, ++next)
+                    who[__builtin_ctzll(word)] |= 1ull << r;
             }
+            if (shifted()) batch.sum[r] = sum_of(job.apart + job.begins[sample], next);
+        }
     }
 
     // Asks for the inputs of batch number t in one chunk: they lie anywhere in memory.
     void expect(int64_t t, int64_t c) const {
         for (int64_t i = job.cuts[t]; i < job.cuts[t + 1]; ++i) {
-            const float* from = job.inputs + job.order[i] * layer.in + c * CHUNK;
-            for (int64_t k = 0; k < CHUNK; k += LINE) __builtin_prefetch(from + k);
-            if (sparse && c % 8 == 0) __builtin_prefetch(job.active + job.order[i] * chunks + c);
+            const int64_t sample = job.order[i];
+            if (sparse) {
+                const int64_t begin = job.begins[sample], count = job.begins[sample + 1] - begin;
+                for (int64_t k = c * count / chunks / LINE * LINE; k < (c + 1) * count / chunks; k += LINE)
+                    __builtin_prefetch(job.apart + begin + k);
+                if (c % 8 == 0) __builtin_prefetch(job.active + sample * chunks + c);
+            } else {
+                const float* from = job.inputs + sample * layer.in + c * CHUNK;
+                for (int64_t k = 0; k < CHUNK; k += LINE) __builtin_prefetch(from + k);
+            }
         }
     }
 
@@ -111,9 +123,18 @@ struct First {
         }
     }
 
-    void settle_all(int64_t steps) const {
-        for (int64_t k = 0; sparse && k < layer.in; ++k) settle(k, steps);
+    // A device's phase begins, and ends.
+    void begin() const {
+        memset(done, 0, 8 * layer.in);
+        if (shifted()) common.begin(layer);
     }
+
+    void end_after(int64_t steps) const {
+        for (int64_t k = 0; sparse && k < layer.in; ++k) settle(k, steps);
+        if (shifted()) common.give_back(layer);
+    }
+
+    bool shifted() const { return sparse && job.base != 0; }
 
     // One chunk of the update with a batch, and of the forward product with the next. steps: done so far.
     void update_chunk_of(const Batch& batch, int64_t c, int64_t steps) const {
@@ -131,7 +152,7 @@ struct First {
 
     void update_sparse(const Batch& batch, int64_t c, int64_t steps) const {
         const float* x[CHUNK];  // each sample's next input
-        for (int64_t r = 0; r < batch.n; ++r) x[r] = batch.x + batch.begin[c * batch.n + r];
+        for (int64_t r = 0; r < batch.n; ++r) x[r] = batch.apart[c * batch.n + r];
         for (int64_t k = c * CHUNK; k < end(c); ++k) {
             const uint64_t who = batch.who[k];
             if (!who) continue;
@@ -153,7 +174,7 @@ struct First {
         for (int64_t part = 0, j = 0; part < parts; ++part) {
             const int64_t next = (part + 1) * layer.vectors / parts, o = j * LANES;
             for (int64_t r = 0; r < batch.n; ++r)
-                sparse_forward_of(next - j, active(batch.samples[r], c), batch.x + batch.begin[c * batch.n + r],
+                sparse_forward_of(next - j, active(batch.samples[r], c), batch.apart[c * batch.n + r],
                                   weight + o, layer.stride, batch.z + r * layer.stride + o);
             j = next;
         }
@@ -163,7 +184,9 @@ struct First {
     // after the update. coming: the number of the batch after these, or 0.
     void sweep(const Batch* before, const Batch* next, int64_t steps, int64_t coming) const {
         if (before) update_bias(layer, step, job.bias, before->z, before->n);
-        if (next) memset(next->z, 0, 4 * next->n * layer.stride);
+        if (before && shifted()) common.update(layer, step, base(), before->z, before->n, before->sum);
+        if (next && shifted()) common.forward(layer, base(), next->z, next->n, next->sum);
+        else if (next) memset(next->z, 0, 4 * next->n * layer.stride);
         for (int64_t c = 0; c < chunks; ++c) {
             if (coming) expect(coming, c);
             if (before) update_chunk_of(*before, c, steps);

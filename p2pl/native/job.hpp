@@ -13,19 +13,24 @@ struct Job {
     double lr, momentum, weight_decay;
     int64_t nesterov;
 
-    // All samples: inputs (N, widths[0]); classes (N) or values (N, outputs), the other is null. active: null, or a bit
-    // for each input that is not zero, (N, ceil(widths[0] / 64)) words, the lowest bit first.
+    // All samples: inputs (N, widths[0]); classes (N) or values (N, outputs), the other is null. Where most inputs are
+    // `base`: active has a bit for each that is not, (N, ceil(widths[0] / 64)) words, the lowest bit first, and apart
+    // holds these, less base, those of sample i from begins[i] on. Else the three are null.
+    double base;
     const float* inputs;
     const uint64_t* active;
+    const float* apart;
+    const int64_t* begins;
     const int64_t* classes;
     const float* values;
 
-    // Device i is row rows[i] of x, velocity and drift, each (K, parameters), rows in torch's order; drift may be null.
+    // Device i goes from row rows[i] of x and velocity to the same row of new_x and new_velocity, each (K, parameters),
+    // rows in torch's order; drift is of that shape, too. velocity and drift may be null: zeros.
     // Its batch number t, first[i] <= t < first[i + 1], are the samples order[cuts[t]], ..., order[cuts[t + 1] - 1].
     int64_t devices, parameters;
     const int64_t *rows, *first, *cuts, *order;
-    float *x, *velocity;
-    const float* drift;
+    const float *x, *velocity, *drift;
+    float *new_x, *new_velocity;
 
     // Null, or (devices, samples, outputs): then nothing is learned, and the outputs for the samples of the first
     // device's batches, which all devices share, are written there.

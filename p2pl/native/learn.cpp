@@ -1,5 +1,6 @@
 // The learning phase of each device in turn: its parameters move to scratch memory, all its steps are done there, and
-// they move back. (Or its outputs alone, see answers.hpp.) One step, t, over a batch of n samples:
+// they move on to where the new ones belong. (Or its outputs alone, see answers.hpp.) One step, t, over a batch of n
+// samples:
 //
 //   first layer   sweep over the weights, a chunk of inputs at a time: update t - 1, then forward t
 //   other layers  forward; loss; then from the last layer down: backward and update in one sweep
@@ -39,7 +40,7 @@ struct Device {
         for (int64_t l = 0; l < job.layers; ++l) layers[l].take(arena, samples, l == 0, job.drift != nullptr);
         for (Batch& batch : batches) first.take(arena, batch, samples);
         first.take(arena, steps);
-        if (job.out && job.active) packed.take(arena, job, first);
+        if (job.out && job.active) packed.take(arena, job);
     }
 
     // Calls move(the caller's numbers, layer, whether they are its biases) for all parts of a row of parameters.
@@ -58,6 +59,14 @@ struct Device {
             if (is_bias) memcpy(layer.*bias, from, 4 * layer.out);
             else weights_in(from, layer.*weight, layer.out, layer.in, layer.stride);
         });
+    }
+
+    // All velocities become zero.
+    void stop() {
+        for (int64_t l = 0; l < job.layers; ++l) {
+            memset(layers[l].velocity, 0, 4 * layers[l].in * layers[l].stride);
+            memset(layers[l].bias_velocity, 0, 4 * layers[l].stride);
+        }
     }
 
     void take_back(float* row, float* Layer::*weight, float* Layer::*bias) {
@@ -107,9 +116,10 @@ struct Device {
         const int64_t begin = job.first[device], steps = job.first[device + 1] - begin;
         const int64_t place = job.rows[device] * job.parameters;
         bring(job.x + place, &Layer::weight, &Layer::bias);
-        bring(job.velocity + place, &Layer::velocity, &Layer::bias_velocity);
+        if (job.velocity) bring(job.velocity + place, &Layer::velocity, &Layer::bias_velocity);
+        else stop();
         if (job.drift) bring_drift(job.drift + place, steps);
-        memset(first.done, 0, 8 * layers[0].in);
+        first.begin();
         for (int64_t t = 0; t < steps; ++t) {
             Batch& now = batches[t % 2];
             first.gather(now, begin + t);
@@ -117,14 +127,15 @@ struct Device {
             downwards(now, upwards(now));
         }
         if (steps) first.sweep(&batches[(steps - 1) % 2], nullptr, steps, 0);
-        first.settle_all(steps);
-        take_back(job.x + place, &Layer::weight, &Layer::bias);
-        take_back(job.velocity + place, &Layer::velocity, &Layer::bias_velocity);
+        first.end_after(steps);
+        take_back(job.new_x + place, &Layer::weight, &Layer::bias);
+        take_back(job.new_velocity + place, &Layer::velocity, &Layer::bias_velocity);
     }
 
     // The outputs for all samples of the job's batches, which all devices share.
     void answer(int64_t device) {
         bring(job.x + job.rows[device] * job.parameters, &Layer::weight, &Layer::bias);
+        if (job.active && job.base != 0) first.common.begin(layers[0]);
         float* out = job.out + device * job.cuts[job.first[1]] * job.widths[job.layers];
         for (int64_t t = job.first[0]; t < job.first[1]; ++t) {
             Batch& now = batches[0];

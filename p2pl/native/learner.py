@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from p2pl.models.mlp import MLP
 from p2pl.native.library import ACTIVATIONS, LOSSES, Job, Library
-from p2pl.training import LocalData
+from p2pl.training import LocalData, New, Old
 
 TEST_BATCH = 24  # samples that go through a network together: whole tiles, and few enough for the cache
 
@@ -43,18 +43,20 @@ class NativeLearner:
             **{name: getattr(data.training, name) for name in ("lr", "momentum", "weight_decay", "nesterov")},
         }
 
-    def learn(self, x: Tensor, velocity: Tensor, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
+    def learn(self, old: Old, new: New, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
+        """See `Learner.learn`."""
         schedules = [self.data.schedule(int(device), round) for device in devices]
         ends = np.cumsum([0] + [len(order) for order, _ in schedules])
         cuts = [end + cuts[:-1] for end, (_, cuts) in zip(ends[:-1], schedules, strict=True)]
+        given = {"x": old[0], "velocity": old[1], "drift": drift}
         arrays = {
             "rows": np.asarray(devices, dtype=np.int64),
             "first": np.cumsum([0] + [len(part) for part in cuts]),
             "order": np.concatenate([order for order, _ in schedules]).astype(np.int64, copy=False),
             "cuts": np.concatenate([*cuts, ends[-1:]]),
-            "x": x,
-            "velocity": velocity,
-            "drift": None if drift is None else drift.contiguous(),
+            "new_x": new[0],
+            "new_velocity": new[1],
+            **{name: None if part is None else part.contiguous() for name, part in given.items()},
         }
         self._call(len(devices), self.training, arrays)
 
@@ -77,18 +79,25 @@ class NativeLearner:
         return out
 
     def _call(self, devices: int, samples: Samples, arrays: dict[str, Any]) -> None:
-        arrays = self.fixed | {"inputs": samples.inputs, "active": samples.active} | arrays
+        arrays = self.fixed | {"inputs": samples.inputs} | samples.sparse | arrays
         places = {name: address(array) for name, array in arrays.items()}
-        self.library.learn(Job(devices=devices, **self.numbers, **places))
+        self.library.learn(Job(devices=devices, base=samples.base, **self.numbers, **places))
 
 
 class Samples:
-    """Inputs (N, ...) as the library takes them: (N, D), and bits for those that are not zero. given: as they came."""
+    """Inputs (N, ...) as the library takes them: (N, D). given: as they came.
+
+    base: the number that more than half of them are, if there is one. sparse: where two thirds are, what tells the
+    others; see job.hpp.
+    """
 
     def __init__(self, given: Tensor) -> None:
         self.given = given
         self.inputs = given.flatten(1).contiguous()
-        self.active = nonzero_bits(self.inputs.numpy())
+        inputs = self.inputs.numpy()
+        some = inputs.ravel()[:: max(1, inputs.size // 100_000)]
+        self.base = float(np.median(some)) if len(some) else 0.0
+        self.sparse = apart_from(inputs, self.base)
 
 
 def address(array: np.ndarray | Tensor | None) -> int | None:
@@ -97,14 +106,20 @@ def address(array: np.ndarray | Tensor | None) -> int | None:
     return array.data_ptr() if isinstance(array, Tensor) else int(array.ctypes.data)
 
 
-def nonzero_bits(inputs: np.ndarray) -> np.ndarray | None:
-    """(N, D) -> (N, ceil(D / 64)) words with a bit for each input that is not zero, the lowest bit first.
+def apart_from(inputs: np.ndarray, base: float) -> dict[str, np.ndarray]:
+    """Of inputs (N, D) those that are not `base`; nothing if more than a third are not: then all are multiplied.
 
-    None if more than a third are not: then it is faster to multiply with zeros.
+    active: (N, ceil(D / 64)) words with a bit for each, the lowest bit first. apart: these inputs less base, sample by
+    sample; begins: (N + 1,) where each sample's begin.
     """
     samples, width = inputs.shape
-    if np.count_nonzero(inputs) > inputs.size / 3:
-        return None
+    different = inputs != base
+    if np.count_nonzero(different) > inputs.size / 3:
+        return {}
     words = np.zeros((samples, -(-width // 64) * 8), dtype=np.uint8)
-    words[:, : -(-width // 8)] = np.packbits(inputs != 0, axis=1, bitorder="little")
-    return words.view(np.dtype("<u8"))
+    words[:, : -(-width // 8)] = np.packbits(different, axis=1, bitorder="little")
+    return {
+        "active": words.view(np.dtype("<u8")),
+        "apart": inputs[different] - np.float32(base),
+        "begins": np.concatenate([[0], np.cumsum(np.count_nonzero(different, axis=1))]),
+    }

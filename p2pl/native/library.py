@@ -33,8 +33,11 @@ class Job(ctypes.Structure):
         ("momentum", REAL),
         ("weight_decay", REAL),
         ("nesterov", WHOLE),
+        ("base", REAL),
         ("inputs", PLACE),
         ("active", PLACE),
+        ("apart", PLACE),
+        ("begins", PLACE),
         ("classes", PLACE),
         ("values", PLACE),
         ("devices", WHOLE),
@@ -46,6 +49,8 @@ class Job(ctypes.Structure):
         ("x", PLACE),
         ("velocity", PLACE),
         ("drift", PLACE),
+        ("new_x", PLACE),
+        ("new_velocity", PLACE),
         ("out", PLACE),
     )
 

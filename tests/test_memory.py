@@ -1,0 +1,31 @@
+"""Large tensors whose memory is used again."""
+
+import gc
+
+import torch
+
+from p2pl import memory
+
+SHAPE = (2, memory.LARGE // 8)  # 4-byte numbers: one piece that counts as large
+
+
+def test_memory_that_nobody_uses_any_more_is_used_again_and_no_other():
+    like = torch.zeros(SHAPE)
+    first, second = memory.empty_like(like), memory.copy_of(like)
+    assert first.data_ptr() != second.data_ptr()
+    place, part = first.data_ptr(), first[1:, 3:].numpy()
+    del first
+    gc.collect()
+    assert memory.empty_like(like).data_ptr() != place, "an array still shows a part of it"
+    del part
+    gc.collect()
+    assert memory.empty_like(like).data_ptr() == place
+
+
+def test_pieces_of_other_sizes_and_kinds():
+    for shape, dtype in [(SHAPE, torch.float64), ((3, *SHAPE), torch.float32), ((0, 4), torch.float32)]:
+        like = torch.ones(shape, dtype=dtype)
+        copy = memory.copy_of(like)
+        assert torch.equal(copy, like)
+        assert (copy.dtype, copy.shape) == (like.dtype, like.shape)
+    assert len(memory._free) <= 3
