@@ -18,7 +18,10 @@ MODULES = {
 
 # The engine and what it runs. Everything else must be usable without torch, whose import takes seconds.
 WITH_TORCH = {
-    *(f"p2pl.{name}" for name in ("algorithm", "batched", "channel", "checkpoint", "engine", "learners", "local_data")),
+    *(
+        f"p2pl.{name}"
+        for name in ("algorithm", "batched", "channel", "checkpoint", "engine", "learners", "local_data", "losses")
+    ),
     *(f"p2pl.{name}" for name in ("metrics", "memory", "products", "run", "scenario", "training")),
     *("p2pl.native.learner", "p2pl.native.mixing"),
 }
