@@ -76,7 +76,7 @@ class Moment:
 class Dynamics:
     """The recursion of one experiment. continuous: local steps as gradient flow over the same time.
 
-    memory: bytes that the kernels may take. Raises SpecError for a spec that the theory cannot treat, saying which part.
+    memory: bytes that the kernels may take. Raises SpecError for a spec that cannot be treated, saying which part.
     """
 
     def __init__(self, scenario: Scenario, memory: int = MEMORY, continuous: bool = False) -> None:

@@ -9,6 +9,7 @@ and, under weight decay, the reference itself. A common start without weight dec
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ class Samples:
         train, targets = tensors(known.x_train[rows], known.y_train[rows], scenario.dtype)
         test, test_targets = tensors(known.x_test[chosen], known.y_test[chosen], scenario.dtype)
         ends = np.cumsum([0, *(len(shard) for shard in shards)]) * outputs
-        held = [slice(int(begin), int(end)) for begin, end in zip(ends[:-1], ends[1:], strict=True)]
+        held = [slice(int(begin), int(end)) for begin, end in pairwise(ends)]
         return cls(train, dense_targets(targets, outputs).double(), test, test_targets, held, outputs)
 
 

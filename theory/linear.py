@@ -5,7 +5,7 @@ Neither makes J; both are passes over the samples, forwards and backwards. All i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -34,11 +34,11 @@ class Linearized:
             return torch.cat([self._call(self.reference, part) for part in parts(inputs)])
 
     def push(self, direction: Tensor, inputs: Tensor) -> Tensor:
-        """J direction, (N, C), for a direction (P,): the derivative by w of (J^T w) . direction, which is linear in w."""
+        """J direction, (N, C), for a direction (P,): the derivative by w of (J^T w) . direction, linear in w."""
 
         def through(part: Tensor) -> Tensor:
-            out, back = vjp(lambda theta: self._call(theta, part), self.reference)
-            along, again = vjp(lambda w: (back(w)[0] * direction).sum(), torch.zeros_like(out))
+            out, back = pullback(lambda theta: self._call(theta, part), self.reference)
+            along, again = pullback(lambda w: (back(w)[0] * direction).sum(), torch.zeros_like(out))
             pushed: Tensor = again(torch.ones_like(along))[0]
             return pushed.detach()
 
@@ -48,9 +48,15 @@ class Linearized:
         """J^T weights, (P,), for weights (N, C)."""
         total = torch.zeros_like(self.reference)
         for part, some in zip(parts(inputs), parts(weights), strict=True):
-            _, back = vjp(lambda theta, part=part: self._call(theta, part), self.reference)
+            _, back = pullback(lambda theta, part=part: self._call(theta, part), self.reference)
             total += back(some)[0].detach()
         return total
+
+
+def pullback(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor]]]:
+    """The function's value, and what multiplies from the left with its Jacobian there."""
+    value, back, *_ = vjp(function, at)
+    return value, back
 
 
 def parts(samples: Tensor) -> Iterator[Tensor]:

@@ -28,7 +28,7 @@ from p2pl.experiment import Training
 from p2pl.local_data import LocalData
 from p2pl.scenario import Scenario
 
-# theta - theta_ref; minus the velocity; what affinity adds over the phase; theta_ref itself, which weight decay shrinks.
+# theta - theta_ref; minus the velocity; what affinity adds in a phase; theta_ref itself, which weight decay shrinks.
 SLOTS = ("x", "velocity", "drift", "origin")
 X, U, DRIFT, ORIGIN = range(4)
 
