@@ -6,6 +6,7 @@ Neither makes J; both are passes over the samples, forwards and backwards. All i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ class Linearized:
         """J direction, (N, C), for a direction (P,): the derivative by w of (J^T w) . direction, linear in w."""
 
         def through(part: Tensor) -> Tensor:
-            out, back = pullback(lambda theta: self._call(theta, part), self.reference)
+            out, back = pullback(partial(self._call, inputs=part), self.reference)
             along, again = pullback(lambda w: (back(w)[0] * direction).sum(), torch.zeros_like(out))
             pushed: Tensor = again(torch.ones_like(along))[0]
             return pushed.detach()
@@ -48,7 +49,7 @@ class Linearized:
         """J^T weights, (P,), for weights (N, C)."""
         total = torch.zeros_like(self.reference)
         for part, some in zip(parts(inputs), parts(weights), strict=True):
-            _, back = pullback(lambda theta, part=part: self._call(theta, part), self.reference)
+            _, back = pullback(partial(self._call, inputs=part), self.reference)
             total += back(some)[0].detach()
         return total
 
