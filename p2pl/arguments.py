@@ -22,6 +22,9 @@ def add_spec(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--set", action="append", default=[], metavar="KEY=V[,V]", help="change a key; several: a grid"
     )
+    command.add_argument(
+        "--outputs", action="store_true", help="keep every device's outputs, too, beside the results (.outputs.npz)"
+    )
 
 
 def experiments_of(

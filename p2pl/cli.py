@@ -119,7 +119,7 @@ def run_command(options: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)  # one thread a run, runs side by side: faster in all, and the same bytes on any machine
     with Progress([experiment.rounds for experiment in experiments]) as progress:
-        summaries = run_all(experiments, options.out, report=progress.report, announce=progress.announce)
+        summaries = run_all(experiments, options.out, None, progress.report, progress.announce, options.outputs)
     if options.json:
         print(json.dumps(summaries[0] if len(summaries) == 1 else {"runs": summaries}))
     else:

@@ -24,8 +24,7 @@ from p2pl.experiment import Experiment
 from p2pl.learners import choose_learner
 from p2pl.local_data import LocalData
 from p2pl.memory import check_room
-from p2pl.metrics import Meter, least_squares_optimum
-from p2pl.models.mlp import MLP
+from p2pl.metrics import Meter
 from p2pl.scenario import Scenario, stage, started, tensors
 from p2pl.training import LocalWork
 
@@ -52,7 +51,8 @@ class Snapshot:
 class Setting:
     """An experiment with everything in place, checked; only its initialization may refuse yet, before it trains.
 
-    draw: makes the (K, P) independent draws of the devices' parameters, the same at each call.
+    draw: makes the (K, P) independent draws of the devices' parameters, the same at each call. moments: how many of
+    its snapshots will be measured.
     """
 
     experiment: Experiment
@@ -62,6 +62,7 @@ class Setting:
     channel: Channel
     meter: Meter
     draw: Callable[[], Tensor]
+    moments: int
 
 
 @dataclass(frozen=True)
@@ -141,19 +142,13 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
         channel=scenario.channel(work.learner.library),
         meter=make_meter(scenario, work),
         draw=scenario.draw,
+        moments=scenario.moments,
     )
 
 
 def make_meter(scenario: Scenario, work: LocalWork) -> Meter:
     """A meter on the test samples that the spec has evaluated."""
-    known, shards, module = scenario.data, scenario.shards, scenario.module
-    chosen = scenario.evaluated()
+    known, chosen = scenario.data, scenario.evaluated()
     inputs, targets = tensors(known.x_test[chosen], known.y_test[chosen], scenario.dtype)
-    own, optimum = None, None
-    if known.regression:
-        if isinstance(module, MLP) and module.scales == [(1, 1)]:
-            bias = module.layers[0].bias is not None
-            optimum = torch.from_numpy(least_squares_optimum(known.x_train, known.y_train, shards, bias))
-    else:
-        own = torch.stack([torch.from_numpy(np.isin(np.arange(known.classes), known.y_train[s])) for s in shards])
+    own, optimum = scenario.own_classes(), scenario.optimum()
     return Meter(work.learner.outputs, inputs, targets, scenario.experiment.loss, own, optimum)

@@ -20,6 +20,8 @@ from p2pl.channel import Channel
 from p2pl.data import Dataset
 from p2pl.experiment import Experiment
 from p2pl.memory import empty_like
+from p2pl.metrics import least_squares_optimum
+from p2pl.models.mlp import MLP
 from p2pl.native.library import Library
 from p2pl.network import Network
 from p2pl.registry import SpecError
@@ -77,6 +79,26 @@ class Scenario:
         if samples > len(rows):
             raise SpecError(f"evaluation.samples: the test set has only {len(rows)} samples")
         return np.sort(np.random.default_rng(0).permutation(rows)[:samples])
+
+    def own_classes(self) -> Tensor | None:
+        """(K, C) whether each device has samples of a class; None for regression."""
+        known = self.data
+        if known.regression:
+            return None
+        return torch.stack([torch.from_numpy(np.isin(np.arange(known.classes), known.y_train[s])) for s in self.shards])
+
+    def optimum(self) -> Tensor | None:
+        """(P,) minimizer of the average of the devices' losses: of a linear regression; None where it is not known."""
+        if not (self.data.regression and isinstance(self.module, MLP) and self.module.scales == [(1, 1)]):
+            return None
+        bias = self.module.layers[0].bias is not None
+        return torch.from_numpy(least_squares_optimum(self.data.x_train, self.data.y_train, self.shards, bias))
+
+    @property
+    def moments(self) -> int:
+        """How many times the run is evaluated: at its start, and after both phases of each due round."""
+        rounds, every = self.experiment.rounds, self.experiment.evaluation.every
+        return 1 + 2 * (rounds // every + bool(rounds % every))
 
 
 def stage(experiment: Experiment, root: str | Path | None = None, known: Dataset | None = None) -> Scenario:

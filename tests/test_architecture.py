@@ -22,7 +22,7 @@ WITH_TORCH = {
         f"p2pl.{name}"
         for name in ("algorithm", "batched", "channel", "checkpoint", "engine", "learners", "local_data", "losses")
     ),
-    *(f"p2pl.{name}" for name in ("metrics", "memory", "products", "run", "scenario", "training")),
+    *(f"p2pl.{name}" for name in ("metrics", "memory", "products", "recorder", "run", "scenario", "training")),
     *("p2pl.native.learner", "p2pl.native.mixing"),
 }
 FOLDERS_WITH_TORCH = ("p2pl.algorithms.", "p2pl.benchmark.", "p2pl.initializations.", "p2pl.models.", "theory.")
