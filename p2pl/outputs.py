@@ -37,7 +37,7 @@ def write_outputs(runs: Mapping[str, Arrays], results: str | Path) -> None:
     write_whole(beside(results), lambda file: np.savez(file, **named))  # type: ignore[arg-type]
 
 
-def read_outputs(results: str | Path, key: str) -> dict[str, np.ndarray] | None:
+def read_outputs(results: str | Path, key: str) -> Arrays | None:
     """The arrays of one run; None if there are none. Raises ResultsError for a damaged file."""
     path = beside(results)
     try:

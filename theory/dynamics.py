@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -112,6 +112,17 @@ class Dynamics:
                     yield self._moment(seen, test)
                     if not bool(torch.isfinite(seen.values.sum())):
                         return
+
+    def facts(self) -> dict[str, Any]:
+        """What `theory.limits` judges by."""
+        starts, reference = self.exchanges.starts.double(), self.expansion.linear.reference
+        apart = (starts - reference).square().sum(dim=1).mean().sqrt() / reference.norm()
+        return {
+            "spread": float(apart),
+            "rows": self.rows,
+            "parameters": starts.shape[1],
+            "growth_onset_lr": None,
+        }
 
     def _start(self) -> dict[str, Tensor]:
         """(K, N C + M) coefficients of each slot before the first round."""

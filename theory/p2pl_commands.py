@@ -52,4 +52,15 @@ def predict_command(options: argparse.Namespace) -> None:
 
 
 def compare_command(options: argparse.Namespace) -> None:
-    raise NotImplementedError
+    from theory.compare import MEASURES, compare
+
+    report = compare(options.run, options.theory, lambda words: print(words, file=sys.stderr, flush=True))
+    if options.json:
+        print(json.dumps(report[0] if len(report) == 1 else {"runs": report}))
+        return
+    print(f"{'seed':>6}" + "".join(f"{name:>18}" for name in MEASURES))
+    for one in report:
+        cells = ["-" if one[name] is None else f"{one[name]:.2%}" for name in MEASURES]
+        print(f"{one['seed']:>6}" + "".join(f"{cell:>18}" for cell in cells))
+    for words in dict.fromkeys(words for one in report for words in one["warnings"]):
+        print(f"out of range: {words}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from p2pl.scenario import Scenario, stage
 from p2pl.summary import summarize
 from theory.dynamics import Dynamics, Moment
 from theory.kernel import MEMORY
+from theory.limits import warnings_of
 
 SOURCE = "theory"
 
@@ -36,11 +37,12 @@ class Way:
 
 @dataclass(frozen=True)
 class Prediction:
-    """rows, summary: as of a run (`p2pl.run.Run`). outputs: see `p2pl.outputs`, where they were asked for."""
+    """rows, summary: as of a run (`p2pl.run.Run`). facts: see `theory.limits`. outputs: see `p2pl.outputs`."""
 
     rows: list[dict[str, Any]]
     summary: dict[str, Any]
-    outputs: Arrays | None
+    facts: dict[str, Any]
+    outputs: Arrays
 
 
 def predict(scenario: Scenario, way: Way, outputs: bool = False) -> Prediction:
@@ -67,8 +69,11 @@ def predict(scenario: Scenario, way: Way, outputs: bool = False) -> Prediction:
     rows = [row | {"status": status} for row in rows]
     origin = {"name": scenario.data.name, "source": scenario.data.source, "checksum": scenario.data.checksum}
     summary = summarize(experiment, rows, status) | {"spec": experiment.spec(), "data": origin, "source": SOURCE}
+    facts = dynamics.facts()
+    summary |= {"growth_onset_lr": facts["growth_onset_lr"], "warnings": warnings_of(experiment, facts)}
+    kept_outputs = observer.arrays(kept) if outputs else {}
     summary["seconds"] = round(time.perf_counter() - began, 3)
-    return Prediction(rows, summary, observer.arrays(kept) if outputs else None)
+    return Prediction(rows, summary, facts, kept_outputs)
 
 
 class Observer:
@@ -131,16 +136,19 @@ def predict_all(
     for experiment in experiments:
         one = predict(stage(experiment, known=known[experiment.dataset]), way, outputs)
         yield one.summary
-        found.append((one.rows, one.summary))
-        if one.outputs is not None:
+        found.append(one)
+        if outputs:
             recorded[experiment.key] = one.outputs
     if outputs:
         write_outputs(recorded, out)
+    summaries = [one.summary for one in found]
     facts = {
-        "specs": {summary["run"]: summary["spec"] for _, summary in found},
-        "status": {summary["run"]: summary["status"] for _, summary in found},
-        "engines": {summary["run"]: SOURCE for _, summary in found},
-        "data": {summary["data"]["name"]: summary["data"] for _, summary in found},
+        "specs": {summary["run"]: summary["spec"] for summary in summaries},
+        "status": {summary["run"]: summary["status"] for summary in summaries},
+        "engines": {summary["run"]: SOURCE for summary in summaries},
+        "data": {summary["data"]["name"]: summary["data"] for summary in summaries},
+        "range": {one.summary["run"]: one.facts for one in found},
+        "way": asdict(way),
     }
-    table = results.table_of([row for rows, _ in found for row in rows])
+    table = results.table_of([row for one in found for row in one.rows])
     results.write(table.append_column("source", pa.array([SOURCE] * len(table))), out, facts)
