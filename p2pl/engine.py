@@ -6,7 +6,7 @@ for snapshot in simulate(Experiment(dataset="digits", devices=8, rounds=20)):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from p2pl.learners import choose_learner
 from p2pl.local_data import LocalData
 from p2pl.memory import check_room
 from p2pl.metrics import Meter
-from p2pl.scenario import Scenario, stage, started, tensors
+from p2pl.scenario import Scenario, stage, tensors
 from p2pl.training import LocalWork
 
 
@@ -49,20 +49,25 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Setting:
-    """An experiment with everything in place, checked; only its initialization may refuse yet, before it trains.
+    """A scenario with everything in place, checked; only its initialization may refuse yet, before it trains."""
 
-    draw: makes the (K, P) independent draws of the devices' parameters, the same at each call. moments: how many of
-    its snapshots will be measured.
-    """
-
-    experiment: Experiment
-    data: Dataset
+    scenario: Scenario
     algorithm: Algorithm
     work: LocalWork
     channel: Channel
     meter: Meter
-    draw: Callable[[], Tensor]
-    moments: int
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.scenario.experiment
+
+    @property
+    def data(self) -> Dataset:
+        return self.scenario.data
+
+    def draw(self) -> Tensor:
+        """(K, P) independent draws of the devices' parameters, the same at each call."""
+        return self.scenario.draw()
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def unfold(setting: Setting, resumed: Resumption | None = None) -> Iterator[Snap
 
 def first_parameters(setting: Setting) -> Tensor:
     """(K, P) parameters after initialization, see `p2pl.scenario`."""
-    return started(setting.experiment, setting.draw, setting.channel)
+    return setting.scenario.start(setting.channel)
 
 
 def observe(setting: Setting, number: int, phase: str, state: Any) -> Snapshot:
@@ -135,14 +140,11 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
     local = LocalData(inputs, targets, shards, experiment.training, experiment.seed)
     work = LocalWork(model, local, choose_learner(experiment, module, model, local), dtype)
     return Setting(
-        experiment=experiment,
-        data=known,
+        scenario=scenario,
         algorithm=registry.algorithm.call(experiment.algorithm),
         work=work,
         channel=scenario.channel(work.learner.library),
         meter=make_meter(scenario, work),
-        draw=scenario.draw,
-        moments=scenario.moments,
     )
 
 

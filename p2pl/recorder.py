@@ -27,7 +27,9 @@ class Recorder:
         self.test: list[np.ndarray] = []
         self.ends: list[Tensor] = []
         samples = len(rows) + len(setting.meter.inputs)
-        check_size(setting.moments, len(data.shards), samples, setting.data.classes, data.inputs.element_size())
+        check_size(
+            setting.scenario.moments, len(data.shards), samples, setting.data.classes, data.inputs.element_size()
+        )
 
     def take(self, snapshot: Snapshot) -> None:
         """To be called with every snapshot that has measures."""

@@ -5,7 +5,6 @@ The engine and the theory both begin here, with the same draws of the same strea
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -21,6 +20,7 @@ from p2pl.data import Dataset
 from p2pl.experiment import Experiment
 from p2pl.memory import empty_like
 from p2pl.metrics import least_squares_optimum
+from p2pl.models.lazy import Lazy
 from p2pl.models.mlp import MLP
 from p2pl.native.library import Library
 from p2pl.network import Network
@@ -67,6 +67,26 @@ class Scenario:
         return Channel(
             Transmission(self.network, experiment.mixing, sizes, experiment.failures, experiment.seed), library
         )
+
+    def start(self, channel: Channel) -> Tensor:
+        """(K, P) parameters after initialization. Algorithms that use no graph start from the devices' own draws.
+
+        Raises SpecError for a lazy model that starts anywhere but where it is measured from.
+        """
+        seed = self.experiment.seed
+        start = self.draw()
+        if self.experiment.uses_graph:
+            start = registry.initialization.call(
+                self.experiment.initialization, draws=start, channel=channel, rng=stream(seed, "leader")
+            )
+        if isinstance(self.module, Lazy):
+            origin = torch.cat([p.reshape(-1) for p in self.module.frozen.parameters()])
+            if not torch.equal(start, origin.expand_as(start)):
+                raise SpecError(
+                    f"model '{self.experiment.model.name}' with alpha {self.module.alpha:g} measures from device 0's draw,"
+                    " so all devices must start there: set initialization: shared, and an algorithm with a graph"
+                )
+        return start
 
     def evaluated(self) -> np.ndarray:
         """Rows of the test set: the first `evaluation.samples` of a fixed random order, in theirs, or all.
@@ -119,15 +139,6 @@ def stage(experiment: Experiment, root: str | Path | None = None, known: Dataset
     scenario = Scenario(experiment, known, network, shards, draw_module(experiment, known, 0))
     scenario.module.to(scenario.dtype)
     return scenario
-
-
-def started(experiment: Experiment, draw: Callable[[], Tensor], channel: Channel) -> Tensor:
-    """(K, P) parameters after initialization. Algorithms that use no graph start from the devices' own draws."""
-    if not experiment.uses_graph:
-        return draw()
-    rng = stream(experiment.seed, "leader")
-    start: Tensor = registry.initialization.call(experiment.initialization, draws=draw(), channel=channel, rng=rng)
-    return start
 
 
 def shares(experiment: Experiment, known: Dataset) -> list[np.ndarray]:

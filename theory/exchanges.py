@@ -7,7 +7,7 @@ from torch import Tensor
 
 from p2pl.channel import packets_of
 from p2pl.registry import SpecError
-from p2pl.scenario import Scenario, started
+from p2pl.scenario import Scenario
 from p2pl.seeds import stream
 from p2pl.transmission import Exchange
 from theory.orders import Order
@@ -19,7 +19,7 @@ class Exchanges:
     def __init__(self, scenario: Scenario, order: Order) -> None:
         self.experiment, self.order = scenario.experiment, order
         self.channel = scenario.channel()
-        self.starts: Tensor = started(self.experiment, scenario.draw, self.channel)
+        self.starts: Tensor = scenario.start(self.channel)
         if self.experiment.algorithm.name == "fedavg":  # the server starts from device 0's draw
             self.starts = self.starts[:1].expand_as(self.starts)
         self.messages, self.bytes_sent = self.channel.messages, self.channel.bytes_sent
