@@ -83,7 +83,7 @@ class Scenario:
             origin = torch.cat([p.reshape(-1) for p in self.module.frozen.parameters()])
             if not torch.equal(start, origin.expand_as(start)):
                 raise SpecError(
-                    f"model '{self.experiment.model.name}' with alpha {self.module.alpha:g} measures from device 0's draw,"
+                    f"model '{self.experiment.model.name}' with alpha {self.module.alpha:g} begins at device 0's draw,"
                     " so all devices must start there: set initialization: shared, and an algorithm with a graph"
                 )
         return start
