@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from p2pl.local_data import LocalData
+from p2pl.memory import address
 from p2pl.models.mlp import MLP
 from p2pl.native.library import ACTIVATIONS, LOSSES, Job, Library
-from p2pl.training import LocalData, New, Old
+from p2pl.training import New, Old
 
 TEST_BATCH = 24  # samples that go through a network together: whole tiles, and few enough for the cache
 
@@ -98,12 +100,6 @@ class Samples:
         some = inputs.ravel()[:: max(1, inputs.size // 100_000)]
         self.base = float(np.median(some)) if len(some) else 0.0
         self.sparse = apart_from(inputs, self.base)
-
-
-def address(array: np.ndarray | Tensor | None) -> int | None:
-    if array is None:
-        return None
-    return array.data_ptr() if isinstance(array, Tensor) else int(array.ctypes.data)
 
 
 def apart_from(inputs: np.ndarray, base: float) -> dict[str, np.ndarray]:
