@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from p2pl import data, registry
+from p2pl.accelerator import device_of
 from p2pl.algorithm import Algorithm, check_needs
-from p2pl.batched import batched
 from p2pl.channel import Channel
 from p2pl.data import Dataset
 from p2pl.experiment import Experiment
-from p2pl.learners import choose_learner
+from p2pl.learners import batched, choose_learner
 from p2pl.memory import check_room, empty_like
 from p2pl.metrics import Meter, least_squares_optimum
 from p2pl.models.mlp import MLP
@@ -138,6 +138,7 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
 
     known: its data set, where that has been loaded already; it is left as it is.
     """
+    device = device_of(experiment)
     if known is None:
         known = data.load(experiment.dataset, None if root is None else Path(root))
     if experiment.samples is not None:
@@ -151,9 +152,9 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
     dtype = getattr(torch, experiment.dtype)
 
     module = draw_module(experiment, known, 0).to(dtype)
-    model = batched(module, experiment.loss, known.classes)
-    check_room(len(shards), model.parameters, dtype)
-    inputs, targets = tensors(known.x_train, known.y_train, dtype)
+    model = batched(module, experiment.loss, known.classes, device)
+    check_room(len(shards), model.parameters, known.x_train.size + known.x_test.size, dtype, device)
+    inputs, targets = tensors(known.x_train, known.y_train, dtype, device)
     local = LocalData(inputs, targets, shards, experiment.training, experiment.seed)
     work = LocalWork(model, local, choose_learner(experiment, module, model, local), dtype)
     return Setting(
@@ -162,8 +163,8 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
         algorithm=registry.algorithm.call(experiment.algorithm),
         work=work,
         channel=make_channel(experiment, network, np.array([len(s) for s in shards]), work.learner.library),
-        meter=make_meter(experiment, known, shards, module, work, dtype),
-        draw=partial(draw_models, experiment, known, len(shards), dtype),
+        meter=make_meter(experiment, known, shards, module, work),
+        draw=partial(draw_models, experiment, known, len(shards), dtype, device),
     )
 
 
@@ -186,21 +187,24 @@ def draw_module(experiment: Experiment, known: Dataset, device: int) -> nn.Modul
     return module
 
 
-def draw_models(experiment: Experiment, known: Dataset, devices: int, dtype: torch.dtype) -> Tensor:
-    """(K, P) independent draws of the parameters."""
-    modules = (draw_module(experiment, known, device) for device in range(devices))
+def draw_models(
+    experiment: Experiment, known: Dataset, devices: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """(K, P) independent draws of the parameters, made on the CPU and sent one by one."""
+    modules = (draw_module(experiment, known, number) for number in range(devices))
     rows = (torch.cat([p.detach().reshape(-1) for p in m.parameters() if p.requires_grad]).to(dtype) for m in modules)
-    first = next(rows)
+    first = next(rows).to(device)
     draws = empty_like(first.expand(devices, -1))
-    for device, row in enumerate(chain([first], rows)):
-        draws[device] = row
+    for number, row in enumerate(chain([first], rows)):
+        draws[number] = row
     return draws
 
 
-def tensors(inputs: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def tensors(inputs: np.ndarray, targets: np.ndarray, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Inputs, and targets if they are real numbers, as dtype; class numbers as int64."""
-    wanted = torch.from_numpy(np.ascontiguousarray(targets))
-    return torch.from_numpy(np.ascontiguousarray(inputs)).to(dtype), wanted.to(dtype) if targets.ndim > 1 else wanted
+    given = torch.from_numpy(np.ascontiguousarray(inputs)).to(device, dtype)
+    wanted = torch.from_numpy(np.ascontiguousarray(targets)).to(device)
+    return given, wanted.to(dtype) if targets.ndim > 1 else wanted
 
 
 def make_channel(experiment: Experiment, network: Network, sizes: np.ndarray, library: Library | None) -> Channel:
@@ -211,12 +215,7 @@ def make_channel(experiment: Experiment, network: Network, sizes: np.ndarray, li
 
 
 def make_meter(
-    experiment: Experiment,
-    known: Dataset,
-    shards: list[np.ndarray],
-    module: nn.Module,
-    work: LocalWork,
-    dtype: torch.dtype,
+    experiment: Experiment, known: Dataset, shards: list[np.ndarray], module: nn.Module, work: LocalWork
 ) -> Meter:
     """A meter on the first `evaluation.samples` test samples of a fixed random order, or on all of them."""
     chosen = np.arange(len(known.x_test))
@@ -224,7 +223,8 @@ def make_meter(
         if experiment.evaluation.samples > len(chosen):
             raise SpecError(f"evaluation.samples: the test set has only {len(chosen)} samples")
         chosen = np.sort(np.random.default_rng(0).permutation(chosen)[: experiment.evaluation.samples])
-    inputs, targets = tensors(known.x_test[chosen], known.y_test[chosen], dtype)
+    like = work.data.inputs
+    inputs, targets = tensors(known.x_test[chosen], known.y_test[chosen], like.dtype, like.device)
     own, optimum = None, None
     if known.regression:
         if isinstance(module, MLP) and module.scales == [(1, 1)]:

@@ -7,6 +7,7 @@ By torch and scipy here, or by `p2pl.native`.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from p2pl.native.library import Library
 from p2pl.native.mixing import NativeProduct
 from p2pl.transmission import Weights
 
-DENSE_ABOVE = 0.06  # share of non-zero weights above which a dense product is the faster one on a CPU
+DENSE_ABOVE = 0.06  # share of non-zero weights above which a dense product is the faster one, measured on a CPU
 NATIVE_BELOW = 0.5  # and below which the native one is faster than either (with a packet axis it always is)
 
 
@@ -69,15 +70,27 @@ class TorchProduct:
 
 
 class Operator:
-    """A (K, K) matrix that multiplies (K, P) tensors from the left: dense or sparse, whichever is faster on a CPU."""
+    """A (K, K) matrix that multiplies (K, P) tensors from the left, where they lie: dense or sparse by its density."""
 
     def __init__(self, matrix: sp.csr_array, like: Tensor) -> None:
         self.dense: Tensor | None = None
-        self.sparse = matrix.astype(np.float64 if like.dtype == torch.float64 else np.float32)
+        self.sparse: sp.csr_array | Tensor = matrix.astype(np.float64 if like.dtype == torch.float64 else np.float32)
         if matrix.nnz > DENSE_ABOVE * matrix.shape[0] ** 2:
             self.dense = torch.as_tensor(matrix.toarray(), dtype=like.dtype, device=like.device)
+        elif like.device.type != "cpu":
+            self.sparse = sparse_tensor(self.sparse, like.device)
 
     def __matmul__(self, x: Tensor) -> Tensor:
-        if self.dense is None:
-            return torch.from_numpy(self.sparse @ x.numpy())
-        return torch.mm(self.dense, x, out=empty_like(x))
+        if self.dense is not None:
+            return torch.mm(self.dense, x, out=empty_like(x))
+        if isinstance(self.sparse, Tensor):
+            return torch.mm(self.sparse, x)
+        return torch.from_numpy(self.sparse @ x.numpy())
+
+
+def sparse_tensor(matrix: sp.csr_array, device: torch.device) -> Tensor:
+    """The same matrix as torch's."""
+    rows, columns, values = (torch.from_numpy(part).to(device) for part in (matrix.indptr, matrix.indices, matrix.data))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+        return torch.sparse_csr_tensor(rows, columns, values, matrix.shape)

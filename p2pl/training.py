@@ -3,21 +3,22 @@
     v <- mu v + g + wd x        x <- x - lr v              heavy ball, as torch.optim.SGD
                                 x <- x - lr (g' + mu v)    Nesterov's form, g' = g + wd x
 
-Devices do not interact while they learn, so they are taken a few at a time, which stay in cache for the whole phase:
-by torch here (`TorchLearner`), or by `p2pl.native`. Each device has its own order of samples in each round, from a
-stream of its own: the same for every algorithm and engine.
+Devices do not interact while they learn, so on a CPU they are taken a few at a time, which stay in cache for the whole
+phase: by torch here (`TorchLearner`), or by `p2pl.native`. On an accelerator all go in lock-step, step by step. Each
+device has its own order of samples in each round, from a stream of its own: the same for every algorithm and engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby, pairwise
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from p2pl.accelerator import careful, seed_modules, torch_on
 from p2pl.batched import BatchedModel
 from p2pl.experiment import Training
 from p2pl.memory import copy_of
@@ -28,7 +29,8 @@ from p2pl.seeds import stream
 class LocalData:
     """The training samples, and which of them each device holds; the order in which it meets them.
 
-    inputs: (N, ...). targets: (N,) class numbers or (N, C) values. shards: K arrays of row numbers.
+    inputs: (N, ...). targets: (N,) class numbers or (N, C) values; both on the run's device. shards: K arrays of row
+    numbers.
     """
 
     def __init__(
@@ -63,9 +65,21 @@ class LocalData:
         order, cuts = self.schedule(device, round, steps)
         yield from (order[begin:end] for begin, end in pairwise(cuts.tolist()))
 
-    def samples(self, batches: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-        """Inputs (B, b, ...) and targets (B, b) or (B, b, C) of batches of one size."""
-        rows = torch.from_numpy(np.stack(batches))
+    def plan(self, devices: np.ndarray, round: int) -> tuple[Tensor, np.ndarray]:
+        """All mini-batches of some devices in a round: rows (B, T, b), on the run's device, and counts (B, T).
+
+        The t-th batch of the k-th of them is rows[k, t, : counts[k, t]]; its count is 0 where its phase has ended.
+        """
+        schedules = [self.schedule(int(device), round) for device in devices]
+        counts = np.zeros((len(devices), max(len(cuts) for _, cuts in schedules) - 1), dtype=np.int64)
+        for count, (_, cuts) in zip(counts, schedules, strict=True):
+            count[: len(cuts) - 1] = np.diff(cuts)
+        rows = np.zeros((*counts.shape, counts.max()), dtype=np.int64)
+        rows[np.arange(counts.max()) < counts[:, :, None]] = np.concatenate([order for order, _ in schedules])
+        return torch.from_numpy(rows).to(self.inputs.device), counts
+
+    def samples(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs (B, b, ...) and targets (B, b) or (B, b, C) of rows (B, b)."""
         return self.inputs[rows], self.targets[rows]
 
 
@@ -97,7 +111,7 @@ class LocalWork:
     def __init__(self, model: BatchedModel, data: LocalData, learner: Learner, dtype: torch.dtype) -> None:
         self.model, self.data, self.learner, self.round = model, data, learner, 0
         self.lr = float(data.training.lr)
-        self.sizes = torch.tensor([len(shard) for shard in data.shards], dtype=dtype)
+        self.sizes = torch.tensor([len(shard) for shard in data.shards], dtype=dtype, device=data.inputs.device)
 
     def stream(self, name: str) -> np.random.Generator:
         return stream(self.data.seed, name, self.round)
@@ -117,60 +131,88 @@ class LocalWork:
         out = torch.empty_like(x)
         for k in range(len(x)):
             (rows,) = self.data.batches(k, self.round, steps=1)
-            self.model.gradient(x[k : k + 1], *self.data.samples([rows]), out[k : k + 1])
+            batch = torch.from_numpy(rows[None]).to(x.device)
+            self.model.gradient(x[k : k + 1], *self.data.samples(batch), out[k : k + 1])
         return out
 
 
 class TorchLearner:
-    """Any model: the gradients of `p2pl.batched`, a block of devices at a time."""
+    """Any model: the gradients of `p2pl.batched`, a block of devices at a time.
 
-    name, library = "torch", None
+    block: how many devices take a step together; all of them, in lock-step, on an accelerator, if left out.
+    """
 
-    def __init__(self, model: BatchedModel, data: LocalData) -> None:
-        self.model, self.data = model, data
+    library = None
+
+    def __init__(self, model: BatchedModel, data: LocalData, block: int | None = None) -> None:
+        self.model, self.data, self.device = model, data, data.inputs.device
+        self.block = block or (model.block if self.device.type == "cpu" else len(data.shards))
+        self.name = torch_on(self.device)
 
     def learn(self, x: Tensor, velocity: Tensor, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
         """See `Learner.learn`."""
-        with torch.random.fork_rng(devices=[]):  # modules that draw in training leave the caller's numbers alone
+        with careful(self.device):
             for block in self._blocks(devices):
-                rows = torch.as_tensor(block)
-                held, speed = x[rows], velocity[rows]
-                self._epoch(held, speed, block, round, None if drift is None else drift[rows])
-                x[rows], velocity[rows] = held, speed
+                self._learn_block(x, velocity, block, round, drift)
 
     def outputs(self, x: Tensor, inputs: Tensor) -> Tensor:
         """See `Learner.outputs`."""
-        return self.model.forward(x, inputs.unsqueeze(0))
+        with careful(self.device):
+            return self.model.forward(x, inputs.unsqueeze(0))
 
     def _blocks(self, devices: np.ndarray) -> Iterator[np.ndarray]:
         """A few devices at a time, those with the most samples first."""
         order = np.argsort([-len(self.data.shards[k]) for k in devices], kind="stable")
-        yield from (devices[order[i : i + self.model.block]] for i in range(0, len(devices), self.model.block))
+        yield from (devices[order[i : i + self.block]] for i in range(0, len(devices), self.block))
+
+    def _learn_block(self, x: Tensor, velocity: Tensor, block: np.ndarray, round: int, drift: Tensor | None) -> None:
+        """The learning phase of one block, in the order of the block. All devices are turned where they lie.
+
+        For lock-step has no room for another copy of all.
+        """
+        if np.array_equal(block, np.arange(len(x))):
+            self._epoch(x, velocity, block, round, drift)
+            return
+        rows = torch.from_numpy(block).to(x.device)
+        pull = None if drift is None else drift[rows]
+        if len(block) < len(x):
+            held, speed = x[rows], velocity[rows]
+            self._epoch(held, speed, block, round, pull)
+            x[rows], velocity[rows] = held, speed
+            return
+        for part in (x, velocity):
+            part.copy_(part[rows])
+        self._epoch(x, velocity, block, round, pull)
+        back = torch.argsort(rows)
+        for part in (x, velocity):
+            part.copy_(part[back])
 
     def _epoch(self, x: Tensor, velocity: Tensor, block: np.ndarray, round: int, drift: Tensor | None) -> None:
-        """The learning phase of one block, in place: the t-th step of every device whose phase is so long, for all t.
+        """The learning phase of (B, P) parameters, in place: the t-th step of every device that has one, for all t.
 
         Neighbours in the block whose t-th batches are of one size take the step together.
         """
-        gradient = torch.empty_like(x)
-        schedules = [list(self.data.batches(int(k), round)) for k in block]
-        steps = torch.tensor([[len(schedule)] for schedule in schedules], dtype=x.dtype)
-        seed_model(self.data.seed, int(block[0]), round)
-        for t in range(max(map(len, schedules))):
-            batches = [schedule[t] if t < len(schedule) else () for schedule in schedules]
-            for some, rows in together(batches):
-                self._step(x[some], velocity[some], gradient[some], *self.data.samples(rows))
+        training = self.data.training
+        # The gradient is added to the velocity where that lies, if nothing else needs it: one pass over memory less.
+        direct = training.momentum > 0 and not (training.nesterov or training.weight_decay)
+        gradient = velocity if direct else torch.empty_like(x)
+        rows, counts = self.data.plan(block, round)
+        steps = torch.from_numpy(np.count_nonzero(counts, axis=1)).to(x)[:, None]
+        seed_modules(int(stream(self.data.seed, "model", int(block[0]), round).integers(2**63)), self.device)
+        for t, column in enumerate(counts.T):
+            for some in together(column):
+                batch = self.data.samples(rows[some, t, : column[some.start]])
+                if direct:
+                    self.model.gradient(x[some], *batch, velocity[some], keep=training.momentum)
+                    x[some].add_(velocity[some], alpha=-training.lr)
+                else:
+                    self._step(x[some], velocity[some], gradient[some], *batch)
                 if drift is not None:
                     x[some] += drift[some] / steps[some]
 
     def _step(self, x: Tensor, velocity: Tensor, gradient: Tensor, inputs: Tensor, targets: Tensor) -> None:
-        """One step of SGD with momentum, in place; `gradient` is scratch."""
+        """One step of SGD in its full form, in place; `gradient` is scratch."""
         training = self.data.training
-        if training.momentum and not (training.nesterov or training.weight_decay):
-            # The gradient is added to the velocity where that lies: one pass over memory less.
-            self.model.gradient(x, inputs, targets, velocity, keep=training.momentum)
-            x.add_(velocity, alpha=-training.lr)
-            return
         self.model.gradient(x, inputs, targets, gradient)
         if training.weight_decay:
             gradient.add_(x, alpha=training.weight_decay)
@@ -180,16 +222,7 @@ class TorchLearner:
         x.add_(gradient, alpha=-training.lr)
 
 
-def together(batches: list[Any]) -> Iterator[tuple[slice, list[np.ndarray]]]:
-    """Slices of neighbours whose batches are of one size, with these batches; empty ones are left out."""
-    end = 0
-    for size, some in groupby(batches, key=len):
-        rows = list(some)
-        end += len(rows)
-        if size:
-            yield slice(end - len(rows), end), rows
-
-
-def seed_model(seed: int, device: int, round: int) -> None:
-    """Seeds torch for modules that draw random numbers of their own in training, such as dropout."""
-    torch.default_generator.manual_seed(int(stream(seed, "model", device, round).integers(2**63)))
+def together(counts: np.ndarray) -> Iterator[slice]:
+    """Slices of neighbours whose batches are of one size, (B,); empty ones are left out."""
+    cuts = [0, *(np.flatnonzero(np.diff(counts)) + 1).tolist(), len(counts)]
+    yield from (slice(begin, end) for begin, end in pairwise(cuts) if counts[begin])

@@ -18,8 +18,9 @@ MODULES = {
 
 # The engine and what it runs. Everything else must be usable without torch, whose import takes seconds.
 WITH_TORCH = {
-    *(f"p2pl.{name}" for name in ("algorithm", "batched", "channel", "checkpoint", "engine", "learners", "memory")),
-    *(f"p2pl.{name}" for name in ("metrics", "products", "run", "training", "native.learner", "native.mixing")),
+    *(f"p2pl.{name}" for name in ("accelerator", "algorithm", "batched", "channel", "checkpoint", "convolutions")),
+    *(f"p2pl.{name}" for name in ("engine", "learners", "memory", "metrics", "products", "run", "training")),
+    *(f"p2pl.native.{name}" for name in ("learner", "mixing")),
 }
 FOLDERS_WITH_TORCH = ("p2pl.algorithms.", "p2pl.benchmark.", "p2pl.initializations.", "p2pl.models.")
 SLOW = ("mlxtend", "sklearn", "torchvision")  # imported where they are needed, in functions
