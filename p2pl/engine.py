@@ -196,7 +196,7 @@ def draw_models(
     first = next(rows).to(device)
     draws = empty_like(first.expand(devices, -1))
     for number, row in enumerate(chain([first], rows)):
-        draws[number] = row
+        draws[number].copy_(row)
     return draws
 
 

@@ -54,7 +54,7 @@ class TorchProduct:
             return self._packets(now, then, packet)
         if then is now:
             return self.whole @ now
-        own = torch.as_tensor(self.weights.own, dtype=now.dtype, device=now.device)[:, None]
+        own = torch.from_numpy(self.weights.own).to(now)[:, None]
         links = replace(self.weights, own=np.zeros_like(self.weights.own))
         return own * now + Operator(links.matrix(), now) @ then
 
@@ -64,7 +64,7 @@ class TorchProduct:
             part = slice(packet * width, (packet + 1) * width)
             own = self.weights.own[:, packet]
             links = sp.csr_array(self.weights.matrix(packet) - sp.diags_array(own))
-            held = torch.as_tensor(own, dtype=now.dtype, device=now.device)[:, None] * now[:, part]
+            held = torch.from_numpy(own).to(now)[:, None] * now[:, part]
             result[:, part] = held + Operator(links, now) @ then[:, part]
         return result
 
@@ -76,7 +76,7 @@ class Operator:
         self.dense: Tensor | None = None
         self.sparse: sp.csr_array | Tensor = matrix.astype(np.float64 if like.dtype == torch.float64 else np.float32)
         if matrix.nnz > DENSE_ABOVE * matrix.shape[0] ** 2:
-            self.dense = torch.as_tensor(matrix.toarray(), dtype=like.dtype, device=like.device)
+            self.dense = torch.from_numpy(matrix.toarray()).to(like)
         elif like.device.type != "cpu":
             self.sparse = sparse_tensor(self.sparse, like.device)
 

@@ -111,7 +111,7 @@ class LocalWork:
     def __init__(self, model: BatchedModel, data: LocalData, learner: Learner, dtype: torch.dtype) -> None:
         self.model, self.data, self.learner, self.round = model, data, learner, 0
         self.lr = float(data.training.lr)
-        self.sizes = torch.tensor([len(shard) for shard in data.shards], dtype=dtype, device=data.inputs.device)
+        self.sizes = torch.from_numpy(np.array([len(shard) for shard in data.shards])).to(data.inputs.device, dtype)
 
     def stream(self, name: str) -> np.random.Generator:
         return stream(self.data.seed, name, self.round)
