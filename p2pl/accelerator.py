@@ -6,8 +6,7 @@ same run, but for rounding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -35,16 +34,16 @@ def torch_on(device: torch.device) -> str:
     return "torch" if device.type == "cpu" else f"torch ({device.type}: {torch.cuda.get_device_name(device)})"
 
 
-@contextmanager
-def careful(device: torch.device) -> Iterator[None]:
-    """Modules that draw random numbers leave the caller's alone; convolutions keep float32's digits (no TF32).
+def full_precision(device: torch.device) -> AbstractContextManager[None]:
+    """Convolutions keep float32's digits (no TF32), by those of cuDNN's algorithms that give the same each time."""
+    if device.type == "cpu":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
-    Of cuDNN's algorithms those that give the same result each time are taken, and none by trial.
-    """
-    drawing = [] if device.type == "cpu" else [device]
-    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-    with torch.random.fork_rng(devices=drawing), exact:
-        yield
+
+def own_numbers(device: torch.device) -> AbstractContextManager[None]:
+    """Modules that draw random numbers leave the caller's alone."""
+    return torch.random.fork_rng(devices=[] if device.type == "cpu" else [device])
 
 
 def seed_modules(number: int, device: torch.device) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from p2pl.accelerator import careful, seed_modules, torch_on
+from p2pl.accelerator import full_precision, own_numbers, seed_modules, torch_on
 from p2pl.batched import BatchedModel
 from p2pl.experiment import Training
 from p2pl.memory import copy_of
@@ -151,13 +151,13 @@ class TorchLearner:
 
     def learn(self, x: Tensor, velocity: Tensor, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
         """See `Learner.learn`."""
-        with careful(self.device):
+        with own_numbers(self.device), full_precision(self.device):
             for block in self._blocks(devices):
                 self._learn_block(x, velocity, block, round, drift)
 
     def outputs(self, x: Tensor, inputs: Tensor) -> Tensor:
         """See `Learner.outputs`."""
-        with careful(self.device):
+        with full_precision(self.device):
             return self.model.forward(x, inputs.unsqueeze(0))
 
     def _blocks(self, devices: np.ndarray) -> Iterator[np.ndarray]:

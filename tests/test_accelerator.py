@@ -61,7 +61,7 @@ def imaginary(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "GPU 9")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (10**12, 10**12))
     monkeypatch.setattr(p2pl.engine, "device_of", lambda _: torch.device("cuda", 0))
-    monkeypatch.setattr(p2pl.training, "careful", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(p2pl.training, "own_numbers", lambda _: contextlib.nullcontext())
     monkeypatch.setattr(p2pl.training, "seed_modules", lambda *_: None)
     monkeypatch.setattr(torch.nn.Module, "to", lambda self, *_: self)
     with FakeTensorMode():
