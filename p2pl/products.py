@@ -22,6 +22,7 @@ from p2pl.native.mixing import NativeProduct
 from p2pl.transmission import Weights
 
 DENSE_ABOVE = 0.06  # share of non-zero weights above which a dense product is the faster one, measured on a CPU
+FEW = 128  # devices for whose packets dense matrices are the faster ones on a CPU
 NATIVE_BELOW = 0.5  # and below which the native one is faster than either (with a packet axis it always is)
 
 
@@ -59,6 +60,8 @@ class TorchProduct:
         return own * now + Operator(links.matrix(), now) @ then
 
     def _packets(self, now: Tensor, then: Tensor, width: int) -> Tensor:
+        if len(now) <= FEW:
+            return self._packets_at_once(now, then, width)
         result = empty_like(now)
         for packet in range(self.weights.link.shape[1]):
             part = slice(packet * width, (packet + 1) * width)
@@ -66,6 +69,26 @@ class TorchProduct:
             links = sp.csr_array(self.weights.matrix(packet) - sp.diags_array(own))
             held = torch.from_numpy(own).to(now)[:, None] * now[:, part]
             result[:, part] = held + Operator(links, now) @ then[:, part]
+        return result
+
+    def _packets_at_once(self, now: Tensor, then: Tensor, width: int) -> Tensor:
+        """A dense matrix for each packet, made where the tensors are; the last may be short."""
+        weights, packets = self.weights, self.weights.link.shape[1]
+        own, link = (torch.from_numpy(part.T.copy()).to(now) for part in (weights.own, weights.link))
+        receivers, senders = (torch.from_numpy(part).to(now.device) for part in (weights.receivers, weights.senders))
+        matrices = now.new_zeros((packets, len(now), len(now)))
+        matrices[:, receivers, senders] = link
+        if then is now:
+            matrices.diagonal(dim1=1, dim2=2).copy_(own)
+        result, cut = empty_like(now), (packets - 1) * width
+        whole = slice(0, cut), slice(0, packets - 1)
+        for part, some in (*([whole] if cut else []), (slice(cut, None), slice(packets - 1, packets))):
+            count = some.stop - some.start
+            held, heard = (x[:, part].reshape(len(x), count, -1).transpose(0, 1) for x in (now, then))
+            mixed = torch.bmm(matrices[some], heard)
+            if then is not now:
+                mixed += own[some, :, None] * held
+            result[:, part].view(len(now), count, -1).copy_(mixed.transpose(0, 1))
         return result
 
 
@@ -90,7 +113,9 @@ class Operator:
 
 def sparse_tensor(matrix: sp.csr_array, device: torch.device) -> Tensor:
     """The same matrix as torch's."""
-    rows, columns, values = (torch.from_numpy(part).to(device) for part in (matrix.indptr, matrix.indices, matrix.data))
+    ordered = matrix.sorted_indices()
+    parts = ordered.indptr, ordered.indices, ordered.data
+    rows, columns, values = (torch.from_numpy(part).to(device) for part in parts)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
-        return torch.sparse_csr_tensor(rows, columns, values, matrix.shape)
+        return torch.sparse_csr_tensor(rows, columns, values, matrix.shape, check_invariants=True)
