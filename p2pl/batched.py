@@ -3,8 +3,10 @@
 Parameters are rows of a (B, P) tensor, in the order of `module.parameters()`; inputs are (B, b, ...), one mini-batch
 a device, or (1, b, ...), the same for all.
 
-`AnyModule` works for every torch.nn.Module, one device after another by autograd. `BatchedMLP` has the derivative of
-a multi-layer perceptron written out, for all devices of a block in one batched product; tests hold it to `AnyModule`.
+`AnyModule` works for every torch.nn.Module, one device after another by autograd; `MappedModule` for all devices in one
+program (torch.func), the faster form on an accelerator. `BatchedMLP` has the derivative of a multi-layer perceptron
+written out, for all devices of a block in one batched product; `p2pl.convolutions` groups the convolutions of a block.
+Tests hold them all to `AnyModule`.
 """
 
 from __future__ import annotations
@@ -13,10 +15,13 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
 
 from p2pl.losses import dense_targets, loss_function
 from p2pl.models.mlp import ACTIVATIONS, MLP
-from p2pl.registry import SpecError
+
+SAMPLES = 50  # that go through a network together where nothing is trained: convolutions of few stay in cache
+SAMPLES_AT_ONCE = 1000  # the same on an accelerator: enough to fill it, few enough for its memory
 
 
 class BatchedModel(Protocol):
@@ -32,17 +37,6 @@ class BatchedModel(Protocol):
     def gradient(self, x: Tensor, inputs: Tensor, targets: Tensor, out: Tensor, keep: float = 0.0) -> None:
         """out <- keep out + the gradient of each device's mean loss, (B, P)."""
         ...
-
-
-def batched(module: nn.Module, loss: str, outputs: int) -> BatchedModel:
-    """The fastest form there is for a module. Raises SpecError for one with running statistics (BatchNorm)."""
-    kept = [name for name, buffer in module.named_buffers() if buffer.is_floating_point()]
-    if kept:
-        raise SpecError(
-            f"the model keeps running statistics ({kept[0]}, ...) that are neither trained nor mixed: use GroupNorm"
-            " in place of BatchNorm"
-        )
-    return BatchedMLP(module, loss, outputs) if isinstance(module, MLP) else AnyModule(module, loss, outputs)
 
 
 class AnyModule:
@@ -68,7 +62,8 @@ class AnyModule:
         with torch.no_grad():
             for k, row in enumerate(x):
                 self._hold(row)
-                outputs.append(self.module(inputs[k if len(inputs) > 1 else 0]))
+                few = torch.split(inputs[k if len(inputs) > 1 else 0], SAMPLES)
+                outputs.append(torch.cat([self.module(samples) for samples in few]))
         return torch.stack(outputs)
 
     def gradient(self, x: Tensor, inputs: Tensor, targets: Tensor, out: Tensor, keep: float = 0.0) -> None:
@@ -79,6 +74,49 @@ class AnyModule:
             parts = torch.autograd.grad(loss, self.weights)
             whole = torch.cat([part.reshape(-1) for part in parts])
             torch.add(whole, out[k], alpha=keep, out=out[k]) if keep else out[k].copy_(whole)
+
+
+class MappedModule:
+    """Any torch.nn.Module that torch.func.vmap can map: all devices in one program. Random numbers differ by device."""
+
+    block = 1
+
+    def __init__(self, module: nn.Module, loss: str, outputs: int) -> None:
+        self.module, criterion = module, loss_function(loss, outputs)
+        held = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        self.shapes = {name: p.shape for name, p in held.items()}
+        self.sizes = [p.numel() for p in held.values()]
+        self.parameters = sum(self.sizes)
+
+        def outputs_of(weights: dict[str, Tensor], inputs: Tensor) -> Tensor:
+            said: Tensor = functional_call(module, weights, (inputs,))
+            return said
+
+        def loss_of(weights: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
+            return criterion(outputs_of(weights, inputs), targets)
+
+        self.own = vmap(outputs_of, randomness="different")
+        self.shared = vmap(outputs_of, in_dims=(0, None), randomness="different")
+        self.gradients = vmap(grad(loss_of), randomness="different")
+
+    def _named(self, x: Tensor) -> dict[str, Tensor]:
+        """Views of (B, P), one for each parameter: (B, *shape)."""
+        parts = zip(self.shapes.items(), torch.split(x, self.sizes, dim=1), strict=True)
+        return {name: part.view(len(x), *shape) for (name, shape), part in parts}
+
+    def forward(self, x: Tensor, inputs: Tensor) -> Tensor:
+        self.module.eval()
+        with torch.no_grad():
+            if len(inputs) > 1:
+                return self.own(self._named(x), inputs)
+            few = torch.split(inputs[0], SAMPLES_AT_ONCE)
+            return torch.cat([self.shared(self._named(x), samples) for samples in few], dim=1)
+
+    def gradient(self, x: Tensor, inputs: Tensor, targets: Tensor, out: Tensor, keep: float = 0.0) -> None:
+        self.module.train()
+        found = self.gradients(self._named(x), inputs, targets)
+        for name, part in self._named(out).items():
+            torch.add(found[name], part, alpha=keep, out=part) if keep else part.copy_(found[name])
 
 
 class BatchedMLP:

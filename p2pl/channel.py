@@ -94,20 +94,19 @@ class Channel:
         weights, then = self._last
         return self._apply(weights.others(), (mixed,), then[:1])[0]
 
-    def adopt(self, owners: np.ndarray, score: np.ndarray, message_bytes: int) -> np.ndarray:
-        """One election round: owners[k] becomes, of itself and the owners heard, the one with the highest score.
+    def adopt(self, owners: np.ndarray, rank: np.ndarray, message_bytes: int) -> np.ndarray:
+        """One election round: owners[k] becomes, of itself and the owners heard, the one of highest rank.
 
-        owners: (K,) device numbers; score: (K,) floats by device number, ties to the lower number.
+        owners: (K,) device numbers; rank: (K,) by device number, each of 0 .. K - 1 once.
         """
         packets = -(-message_bytes // PACKET_BYTES)
         exchange, (then,) = self._exchange((torch.from_numpy(owners),), message_bytes, packets)
-        order = np.lexsort((-np.arange(len(score)), score))  # ascending; ties go to the lower number
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
         best = rank[owners]
         receivers, senders = exchange.weights.receivers[exchange.heard], exchange.weights.senders[exchange.heard]
         np.maximum.at(best, receivers, rank[then.numpy()[senders]])
-        leaders: np.ndarray = order[best]
+        holder = np.empty_like(rank)
+        holder[rank] = np.arange(len(rank))
+        leaders: np.ndarray = holder[best]
         return leaders
 
     def server_mean(self, x: Tensor, weights: Tensor, participants: Tensor) -> Tensor:

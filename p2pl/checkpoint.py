@@ -2,7 +2,8 @@
 
 Random streams have no position to save (`p2pl.seeds`): a checkpoint is the algorithm's state, the rows measured so far,
 what the channel has counted and what is under way in it. Failure models with a history are played again from the start,
-which costs their draws and weights alone. A checkpoint of other code or of another spec is not used.
+which costs their draws and weights alone. Tensors are saved from the CPU, wherever they were. A checkpoint of other
+code or of another spec is not used.
 
 One file a run beside the results that it will become part of, written whole or not at all, removed once they are there.
 """
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 
 from p2pl import fingerprint
+from p2pl.accelerator import moved
 from p2pl.atomic import write_whole
 from p2pl.engine import Resumption, Setting, Snapshot
 from p2pl.experiment import Experiment
@@ -43,8 +45,8 @@ class Keeper:
             "round": snapshot.round,
             "status": snapshot.status,
             "rows": json.dumps(rows),
-            "state": snapshot.state._asdict() if running else {},
-            "channel": setting.channel.memory() if running else {},
+            "state": moved(snapshot.state._asdict(), "cpu") if running else {},
+            "channel": moved(setting.channel.memory(), "cpu") if running else {},
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
@@ -81,6 +83,6 @@ def stamp(setting: Setting) -> str:
 
 def resumption(content: dict[str, Any], setting: Setting) -> Resumption:
     """What `p2pl.engine.unfold` goes on from. The setting's channel is brought to where it was."""
-    setting.channel.recall(content["channel"])
-    blank = setting.algorithm.start(setting.draw(), setting.work)
-    return Resumption(type(blank)(**content["state"]), content["round"])
+    blank, device = setting.algorithm.start(setting.draw(), setting.work), setting.work.data.inputs.device
+    setting.channel.recall(moved(content["channel"], device))
+    return Resumption(type(blank)(**moved(content["state"], device)), content["round"])

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from p2pl import registry
+from p2pl.accelerator import device_of
 from p2pl.algorithm import Algorithm
-from p2pl.batched import batched
 from p2pl.channel import Channel
 from p2pl.data import Dataset
 from p2pl.experiment import Experiment
-from p2pl.learners import choose_learner
+from p2pl.learners import batched, choose_learner
 from p2pl.local_data import LocalData
 from p2pl.memory import check_room
 from p2pl.metrics import Meter
@@ -67,7 +67,7 @@ class Setting:
 
     def draw(self) -> Tensor:
         """(K, P) independent draws of the devices' parameters, the same at each call."""
-        return self.scenario.draw()
+        return self.scenario.draw(self.work.data.inputs.device)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def unfold(setting: Setting, resumed: Resumption | None = None) -> Iterator[Snap
 
 def first_parameters(setting: Setting) -> Tensor:
     """(K, P) parameters after initialization, see `p2pl.scenario`."""
-    return setting.scenario.start(setting.channel)
+    return setting.scenario.start(setting.channel, setting.work.data.inputs.device)
 
 
 def observe(setting: Setting, number: int, phase: str, state: Any) -> Snapshot:
@@ -132,11 +132,12 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
 
     known: its data set, where that has been loaded already; it is left as it is.
     """
+    device = device_of(experiment)
     scenario = stage(experiment, root, known)
     known, shards, module, dtype = scenario.data, scenario.shards, scenario.module, scenario.dtype
-    model = batched(module, experiment.loss, known.classes)
-    check_room(len(shards), model.parameters, dtype)
-    inputs, targets = tensors(known.x_train, known.y_train, dtype)
+    model = batched(module, experiment.loss, known.classes, device)
+    check_room(len(shards), model.parameters, known.x_train.size + known.x_test.size, dtype, device)
+    inputs, targets = tensors(known.x_train, known.y_train, dtype, device)
     local = LocalData(inputs, targets, shards, experiment.training, experiment.seed)
     work = LocalWork(model, local, choose_learner(experiment, module, model, local), dtype)
     return Setting(
@@ -151,6 +152,6 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
 def make_meter(scenario: Scenario, work: LocalWork) -> Meter:
     """A meter on the test samples that the spec has evaluated."""
     known, chosen = scenario.data, scenario.evaluated()
-    inputs, targets = tensors(known.x_test[chosen], known.y_test[chosen], scenario.dtype)
+    inputs, targets = tensors(known.x_test[chosen], known.y_test[chosen], scenario.dtype, work.data.inputs.device)
     own, optimum = scenario.own_classes(), scenario.optimum()
     return Meter(work.learner.outputs, inputs, targets, scenario.experiment.loss, own, optimum)

@@ -104,6 +104,10 @@ class Experiment(Checked):
     engine: what learns on the devices: `torch`, any model; `native`, multi-layer perceptrons in float32, several times
     as fast, once `p2pl build` has been run; `auto`, native where it can. Their results differ in the last digits.
 
+    device: where: `cpu`; `cuda`, a GPU, by the torch engine; `auto`, cuda where there is one. It is `cpu` unless said
+    otherwise: whether a machine has a GPU then changes no result, the pipeline's many processes do not share one, and
+    small models learn faster there.
+
     checkpoint_every: after how many rounds the run is saved, so as to go on from there if it is killed. It is the one
     field that changes nothing in the results, and so no part of `spec()` and `key`.
     """
@@ -122,6 +126,7 @@ class Experiment(Checked):
     samples: Count | None = None
     dtype: Literal["float32", "float64"] = "float32"
     engine: Literal["auto", "torch", "native"] = "auto"
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     rounds: Natural = 30
@@ -140,6 +145,8 @@ class Experiment(Checked):
         regression = registry.dataset.entry(self.dataset.name).traits.get("regression", False)
         if regression and self.loss != "mse":
             raise SpecError(f"dataset '{self.dataset.name}' has real-valued targets: set loss: mse")
+        if self.device == "cuda" and self.engine == "native":
+            raise SpecError("engine: native computes on the CPU: with device: cuda set engine: torch or auto")
         if self.failures and not self.uses_graph:
             raise SpecError(
                 f"algorithm '{self.algorithm.name}' does not use the links between devices, so failures of links"

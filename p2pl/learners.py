@@ -1,17 +1,40 @@
-"""Which engine learns on the devices: torch, or the native library where it is built and knows the model."""
+"""What learns on the devices: the fastest form of the model there is, and the engine that takes its steps.
+
+engine `torch` for any model; the native library for multi-layer perceptrons, where it is built and the device is a CPU.
+"""
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
-from p2pl.batched import BatchedModel
+from p2pl.batched import AnyModule, BatchedMLP, BatchedModel, MappedModule
+from p2pl.convolutions import BatchedCNN
 from p2pl.experiment import Experiment
 from p2pl.local_data import LocalData
+from p2pl.models.cnn import SmallCNN
 from p2pl.models.mlp import MLP
 from p2pl.native.learner import NativeLearner
 from p2pl.native.library import loaded
 from p2pl.registry import SpecError
 from p2pl.training import Learner, TorchLearner
+
+
+def batched(module: nn.Module, loss: str, outputs: int, device: torch.device) -> BatchedModel:
+    """The fastest form there is for a module on a device. SpecError for one with running statistics (BatchNorm)."""
+    kept = [name for name, buffer in module.named_buffers() if buffer.is_floating_point()]
+    if kept:
+        raise SpecError(
+            f"the model keeps running statistics ({kept[0]}, ...) that are neither trained nor mixed: use GroupNorm"
+            " in place of BatchNorm"
+        )
+    if isinstance(module, MLP):
+        return BatchedMLP(module, loss, outputs)
+    if type(module) is SmallCNN:  # another forward pass would be another network
+        return BatchedCNN(module, loss, outputs)
+    if device.type == "cpu":
+        return AnyModule(module, loss, outputs)
+    return MappedModule(module.to(device), loss, outputs)
 
 
 def choose_learner(experiment: Experiment, module: nn.Module, model: BatchedModel, data: LocalData) -> Learner:
@@ -24,7 +47,7 @@ def choose_learner(experiment: Experiment, module: nn.Module, model: BatchedMode
             "engine: native learns multi-layer perceptrons in float32; this spec has model"
             f" '{experiment.model.name}' in {experiment.dtype}: set engine: auto or torch"
         )
-    if perceptron and experiment.engine != "torch" and (library := loaded()):
+    if perceptron and experiment.engine != "torch" and data.inputs.device.type == "cpu" and (library := loaded()):
         return NativeLearner(library, perceptron, experiment.loss, data)
     if asked:
         raise SpecError("engine: native is not built: run `p2pl build`, or set engine: auto or torch")

@@ -20,7 +20,8 @@ from p2pl.seeds import stream
 class LocalData:
     """The training samples, and which of them each device holds; the order in which it meets them.
 
-    inputs: (N, ...). targets: (N,) class numbers or (N, C) values. shards: K arrays of row numbers.
+    inputs: (N, ...). targets: (N,) class numbers or (N, C) values; both on the run's device. shards: K arrays of row
+    numbers.
     """
 
     def __init__(
@@ -55,7 +56,19 @@ class LocalData:
         order, cuts = self.schedule(device, round, steps)
         yield from (order[begin:end] for begin, end in pairwise(cuts.tolist()))
 
-    def samples(self, batches: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-        """Inputs (B, b, ...) and targets (B, b) or (B, b, C) of batches of one size."""
-        rows = torch.from_numpy(np.stack(batches))
+    def plan(self, devices: np.ndarray, round: int) -> tuple[Tensor, np.ndarray]:
+        """All mini-batches of some devices in a round: rows (B, T, b), on the run's device, and counts (B, T).
+
+        The t-th batch of the k-th of them is rows[k, t, : counts[k, t]]; its count is 0 where its phase has ended.
+        """
+        schedules = [self.schedule(int(device), round) for device in devices]
+        counts = np.zeros((len(devices), max(len(cuts) for _, cuts in schedules) - 1), dtype=np.int64)
+        for count, (_, cuts) in zip(counts, schedules, strict=True):
+            count[: len(cuts) - 1] = np.diff(cuts)
+        rows = np.zeros((*counts.shape, counts.max()), dtype=np.int64)
+        rows[np.arange(counts.max()) < counts[:, :, None]] = np.concatenate([order for order, _ in schedules])
+        return torch.from_numpy(rows).to(self.inputs.device), counts
+
+    def samples(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs (B, b, ...) and targets (B, b) or (B, b, C) of rows (B, b)."""
         return self.inputs[rows], self.targets[rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,5 +22,7 @@ def loss_function(name: str, outputs: int) -> Loss:
 
 
 def dense_targets(target: Tensor, outputs: int) -> Tensor:
-    """Class numbers as one-hot rows; real values as they are."""
-    return target if target.is_floating_point() else F.one_hot(target, outputs)
+    """Class numbers as one-hot rows, of bools; real values as they are."""
+    if target.is_floating_point():
+        return target
+    return target.unsqueeze(-1) == torch.arange(outputs, device=target.device)  # F.one_hot cannot be mapped

@@ -1,4 +1,4 @@
-"""New memory for (K, P) tensors.
+"""New memory for (K, P) tensors, and whether there is enough of it.
 
 NumPy asks the system for huge pages where torch does not: a copy takes a third. And memory that is given back to the
 system is cleared before it comes again, which costs as much as a copy: the last large pieces are kept for the next.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import deque
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from p2pl.registry import SpecError
 TENSORS = 5  # of K x P numbers: parameters and velocities, old and new while devices learn, and what is in passing
 LARGE = 2**21  # bytes of a huge page
 _free: deque[np.ndarray] = deque(maxlen=3)  # large pieces that nobody uses any more
+GROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def empty_like(x: Tensor) -> Tensor:
@@ -58,12 +61,52 @@ def address(array: np.ndarray | Tensor | None) -> int | None:
     return array.data_ptr() if isinstance(array, Tensor) else int(array.ctypes.data)
 
 
-def check_room(devices: int, parameters: int, dtype: torch.dtype) -> None:
-    """Raises SpecError, before anything is drawn, if that many models will not fit into this machine's memory."""
-    needed = TENSORS * devices * parameters * dtype.itemsize
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def check_room(devices: int, parameters: int, data: int, dtype: torch.dtype, device: torch.device) -> None:
+    """Raises SpecError, before anything is drawn, if models and data will not fit into the memory that there is.
+
+    data: how many numbers the inputs of all samples have.
+    """
+    needed = (TENSORS * devices * parameters + data) * dtype.itemsize
+    there, where = room(device)
     if needed > there:
         raise SpecError(
-            f"{devices:,} devices of {parameters:,} parameters need some {needed / 1e9:,.1f} GB, and this machine has"
+            f"{devices:,} devices of {parameters:,} parameters need some {needed / 1e9:,.1f} GB, and {where} has"
             f" {there / 1e9:,.1f} GB: fewer devices or a smaller model would do"
         )
+
+
+def room(device: torch.device) -> tuple[int, str]:
+    """Bytes of memory that a run may take, and whose they are: what is free of an accelerator's, all of a machine's."""
+    if device.type != "cpu":
+        return torch.cuda.mem_get_info(device)[0], f"the free memory of {torch.cuda.get_device_name(device)}"
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    container = container_limit()
+    return (machine, "this machine") if container is None or container >= machine else (container, "this container")
+
+
+def container_limit() -> int | None:
+    """Bytes that Linux's control groups, of either version, leave this process; None if they set no limit.
+
+    Each group stands under its parent's limit, too. Inside of a container its own group may be shown as the root.
+    """
+    try:
+        lines = MEMBERSHIP.read_text().splitlines()
+    except OSError:
+        return None
+    limits = []
+    for line in lines:
+        _, kinds, group = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        root, name = (GROUPS / "memory", "memory.limit_in_bytes") if kinds else (GROUPS, "memory.max")
+        inside = PurePosixPath(group.lstrip("/"))
+        limits += [_limit(root / folder / name) for folder in (inside, *inside.parents)]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _limit(path: Path) -> int | None:
+    """What is written there, if it is a number: `max` is none."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from p2pl.accelerator import moved
 from p2pl.losses import dense_targets
 
 ACCURACIES = (
@@ -44,7 +45,8 @@ class Meter:
         optimum: Tensor | None,
     ) -> None:
         self.outputs, self.inputs, self.targets = outputs, inputs, targets
-        self.loss, self.own, self.optimum = loss, own, optimum
+        self.loss = loss
+        self.own, self.optimum = moved((own, optimum), inputs.device)
 
     def measure(self, x: Tensor) -> dict[str, Any]:
         """One row of results: scalars, and `*_devices` lists with one entry a device; None where undefined."""

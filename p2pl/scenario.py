@@ -28,6 +28,8 @@ from p2pl.registry import SpecError
 from p2pl.seeds import stream
 from p2pl.transmission import Transmission
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -49,14 +51,14 @@ class Scenario:
         dtype: torch.dtype = getattr(torch, self.experiment.dtype)
         return dtype
 
-    def draw(self) -> Tensor:
-        """(K, P) independent draws of the devices' parameters, the same at each call."""
+    def draw(self, where: torch.device = CPU) -> Tensor:
+        """(K, P) independent draws of the devices' parameters, the same at each call, made on the CPU."""
         modules = (draw_module(self.experiment, self.data, device) for device in range(len(self.shards)))
         rows = (parameters_of(module).to(self.dtype) for module in modules)
-        first = next(rows)
+        first = next(rows).to(where)
         draws = empty_like(first.expand(len(self.shards), -1))
         for device, row in enumerate(chain([first], rows)):
-            draws[device] = row
+            draws[device].copy_(row)
         return draws
 
     def channel(self, library: Library | None = None) -> Channel:
@@ -68,13 +70,13 @@ class Scenario:
             Transmission(self.network, experiment.mixing, sizes, experiment.failures, experiment.seed), library
         )
 
-    def start(self, channel: Channel) -> Tensor:
+    def start(self, channel: Channel, where: torch.device = CPU) -> Tensor:
         """(K, P) parameters after initialization. Algorithms that use no graph start from the devices' own draws.
 
         Raises SpecError for a lazy model that starts anywhere but where it is measured from.
         """
         seed = self.experiment.seed
-        start = self.draw()
+        start = self.draw(where)
         if self.experiment.uses_graph:
             start = registry.initialization.call(
                 self.experiment.initialization, draws=start, channel=channel, rng=stream(seed, "leader")
@@ -165,7 +167,10 @@ def parameters_of(module: nn.Module) -> Tensor:
     return torch.cat([p.detach().reshape(-1) for p in module.parameters() if p.requires_grad])
 
 
-def tensors(inputs: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def tensors(
+    inputs: np.ndarray, targets: np.ndarray, dtype: torch.dtype, where: torch.device = CPU
+) -> tuple[Tensor, Tensor]:
     """Inputs, and targets if they are real numbers, as dtype; class numbers as int64."""
-    wanted = torch.from_numpy(np.ascontiguousarray(targets))
-    return torch.from_numpy(np.ascontiguousarray(inputs)).to(dtype), wanted.to(dtype) if targets.ndim > 1 else wanted
+    given = torch.from_numpy(np.ascontiguousarray(inputs)).to(where, dtype)
+    wanted = torch.from_numpy(np.ascontiguousarray(targets)).to(where)
+    return given, wanted.to(dtype) if targets.ndim > 1 else wanted

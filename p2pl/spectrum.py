@@ -20,6 +20,9 @@ from p2pl.registry import Component, SpecError, mixing
 
 Matrix: TypeAlias = np.ndarray | sparray
 
+SOURCES = 256  # devices whose distances to all others are in memory at a time
+FLOODED = 64  # steps of a flood after which a static graph's distances are found in less time: it has few links
+
 
 def _dense(weights: Matrix) -> np.ndarray:
     return np.asarray(weights.toarray() if isinstance(weights, sparray) else weights, dtype=float)
@@ -87,7 +90,9 @@ def diameter(graph: nx.Graph[int]) -> int:
 
     Raises SpecError if the graph is not (strongly) connected.
     """
-    hops = shortest_path(hearing(graph), unweighted=True).max()
+    heard, starts = csr_array(hearing(graph)), range(0, len(graph), SOURCES)
+    some = (np.arange(start, min(start + SOURCES, len(graph))) for start in starts)
+    hops = max(shortest_path(heard, method="D", unweighted=True, indices=few).max() for few in some)
     if not np.isfinite(hops):
         raise SpecError("the graph is not connected: it has no diameter")
     return int(hops)
@@ -107,6 +112,8 @@ def flooding_time(network: Network, start: int = 0) -> int:
     for steps in range(limit := 10 * devices + 100):
         if (informed == everybody).all():
             return steps
+        if network.static and steps == FLOODED:
+            return diameter(network.at(0))
         if (now := network.at(start + steps)) is not graph:
             graph, heard = now, csr_array(hearing(now) + eye_array(devices))
         informed = np.bitwise_or.reduceat(informed[heard.indices], heard.indptr[:-1], axis=0)

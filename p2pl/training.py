@@ -3,20 +3,22 @@
     v <- mu v + g + wd x        x <- x - lr v              heavy ball, as torch.optim.SGD
                                 x <- x - lr (g' + mu v)    Nesterov's form, g' = g + wd x
 
-Devices do not interact while they learn, so they are taken a few at a time, which stay in cache for the whole phase:
-by torch here (`TorchLearner`), or by `p2pl.native`. Who meets which samples when is of `p2pl.local_data`.
+Devices do not interact while they learn, so on a CPU they are taken a few at a time, which stay in cache for the whole
+phase: by torch here (`TorchLearner`), or by `p2pl.native`. On an accelerator all go in lock-step, step by step. Who
+meets which samples when is of `p2pl.local_data`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from p2pl.accelerator import full_precision, own_numbers, seed_modules, torch_on
 from p2pl.batched import BatchedModel
 from p2pl.local_data import LocalData
 from p2pl.memory import copy_of, empty_like
@@ -55,7 +57,7 @@ class LocalWork:
     def __init__(self, model: BatchedModel, data: LocalData, learner: Learner, dtype: torch.dtype) -> None:
         self.model, self.data, self.learner, self.round = model, data, learner, 0
         self.lr = float(data.training.lr)
-        self.sizes = torch.tensor([len(shard) for shard in data.shards], dtype=dtype)
+        self.sizes = torch.from_numpy(np.array([len(shard) for shard in data.shards])).to(data.inputs.device, dtype)
 
     def stream(self, name: str) -> np.random.Generator:
         return stream(self.data.seed, name, self.round)
@@ -76,62 +78,82 @@ class LocalWork:
         out = torch.empty_like(x)
         for k in range(len(x)):
             (rows,) = self.data.batches(k, self.round, steps=1)
-            self.model.gradient(x[k : k + 1], *self.data.samples([rows]), out[k : k + 1])
+            batch = torch.from_numpy(rows[None]).to(x.device)
+            self.model.gradient(x[k : k + 1], *self.data.samples(batch), out[k : k + 1])
         return out
 
 
 class TorchLearner:
-    """Any model: the gradients of `p2pl.batched`, a block of devices at a time."""
+    """Any model: the gradients of `p2pl.batched`, a block of devices at a time.
 
-    name, library = "torch", None
+    block: how many devices take a step together; all of them, in lock-step, on an accelerator, if left out.
+    """
 
-    def __init__(self, model: BatchedModel, data: LocalData) -> None:
-        self.model, self.data = model, data
+    library = None
+
+    def __init__(self, model: BatchedModel, data: LocalData, block: int | None = None) -> None:
+        self.model, self.data, self.device = model, data, data.inputs.device
+        self.block = block or (model.block if self.device.type == "cpu" else len(data.shards))
+        self.name = torch_on(self.device)
 
     def learn(self, old: Old, new: New, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
         """See `Learner.learn`."""
-        (x, velocity), (new_x, new_velocity) = old, new
-        with torch.random.fork_rng(devices=[]):  # modules that draw in training leave the caller's numbers alone
+        with own_numbers(self.device), full_precision(self.device):
             for block in self._blocks(devices):
-                rows = torch.as_tensor(block)
-                held = x[rows]
-                speed = torch.zeros_like(held) if velocity is None else velocity[rows]
-                self._epoch(held, speed, block, round, None if drift is None else drift[rows])
-                new_x[rows], new_velocity[rows] = held, speed
+                self._learn_block(old, new, block, round, drift)
 
     def outputs(self, x: Tensor, inputs: Tensor) -> Tensor:
         """See `Learner.outputs`."""
-        return self.model.forward(x, inputs.unsqueeze(0))
+        with full_precision(self.device):
+            return self.model.forward(x, inputs.unsqueeze(0))
 
     def _blocks(self, devices: np.ndarray) -> Iterator[np.ndarray]:
         """A few devices at a time, those with the most samples first."""
         order = np.argsort([-len(self.data.shards[k]) for k in devices], kind="stable")
-        yield from (devices[order[i : i + self.model.block]] for i in range(0, len(devices), self.model.block))
+        yield from (devices[order[i : i + self.block]] for i in range(0, len(devices), self.block))
+
+    def _learn_block(self, old: Old, new: New, block: np.ndarray, round: int, drift: Tensor | None) -> None:
+        """The learning phase of one block, in the block's order; of all devices in the place of the new ones.
+
+        For lock-step has no room for another copy of all.
+        """
+        (x, velocity), rows, whole = old, torch.from_numpy(block).to(self.device), len(block) == len(old[0])
+        held, speed = new if whole else (x.new_empty(len(block), x.shape[1]) for _ in new)
+        torch.index_select(x, 0, rows, out=held)
+        speed.zero_() if velocity is None else torch.index_select(velocity, 0, rows, out=speed)
+        self._epoch(held, speed, block, round, None if drift is None else drift[rows])
+        for part, place in zip((held, speed), new, strict=True):
+            if not whole:
+                place[rows] = part
+            elif not np.array_equal(block, np.arange(len(x))):
+                place.copy_(part[torch.argsort(rows)])
 
     def _epoch(self, x: Tensor, velocity: Tensor, block: np.ndarray, round: int, drift: Tensor | None) -> None:
-        """The learning phase of one block, in place: the t-th step of every device whose phase is so long, for all t.
+        """The learning phase of (B, P) parameters, in place: the t-th step of every device that has one, for all t.
 
         Neighbours in the block whose t-th batches are of one size take the step together.
         """
-        gradient = torch.empty_like(x)
-        schedules = [list(self.data.batches(int(k), round)) for k in block]
-        steps = torch.tensor([[len(schedule)] for schedule in schedules], dtype=x.dtype)
-        seed_model(self.data.seed, int(block[0]), round)
-        for t in range(max(map(len, schedules))):
-            batches = [schedule[t] if t < len(schedule) else () for schedule in schedules]
-            for some, rows in together(batches):
-                self._step(x[some], velocity[some], gradient[some], *self.data.samples(rows))
+        training = self.data.training
+        # The gradient is added to the velocity where that lies, if nothing else needs it: one pass over memory less.
+        direct = training.momentum > 0 and not (training.nesterov or training.weight_decay)
+        gradient = velocity if direct else torch.empty_like(x)
+        rows, counts = self.data.plan(block, round)
+        steps = torch.from_numpy(np.count_nonzero(counts, axis=1)).to(x)[:, None]
+        seed_modules(int(stream(self.data.seed, "model", int(block[0]), round).integers(2**63)), self.device)
+        for t, column in enumerate(counts.T):
+            for some in together(column):
+                batch = self.data.samples(rows[some, t, : column[some.start]])
+                if direct:
+                    self.model.gradient(x[some], *batch, velocity[some], keep=training.momentum)
+                    x[some].add_(velocity[some], alpha=-training.lr)
+                else:
+                    self._step(x[some], velocity[some], gradient[some], *batch)
                 if drift is not None:
                     x[some] += drift[some] / steps[some]
 
     def _step(self, x: Tensor, velocity: Tensor, gradient: Tensor, inputs: Tensor, targets: Tensor) -> None:
-        """One step of SGD with momentum, in place; `gradient` is scratch."""
+        """One step of SGD in its full form, in place; `gradient` is scratch."""
         training = self.data.training
-        if training.momentum and not (training.nesterov or training.weight_decay):
-            # The gradient is added to the velocity where that lies: one pass over memory less.
-            self.model.gradient(x, inputs, targets, velocity, keep=training.momentum)
-            x.add_(velocity, alpha=-training.lr)
-            return
         self.model.gradient(x, inputs, targets, gradient)
         if training.weight_decay:
             gradient.add_(x, alpha=training.weight_decay)
@@ -141,16 +163,7 @@ class TorchLearner:
         x.add_(gradient, alpha=-training.lr)
 
 
-def together(batches: list[Any]) -> Iterator[tuple[slice, list[np.ndarray]]]:
-    """Slices of neighbours whose batches are of one size, with these batches; empty ones are left out."""
-    end = 0
-    for size, some in groupby(batches, key=len):
-        rows = list(some)
-        end += len(rows)
-        if size:
-            yield slice(end - len(rows), end), rows
-
-
-def seed_model(seed: int, device: int, round: int) -> None:
-    """Seeds torch for modules that draw random numbers of their own in training, such as dropout."""
-    torch.default_generator.manual_seed(int(stream(seed, "model", device, round).integers(2**63)))
+def together(counts: np.ndarray) -> Iterator[slice]:
+    """Slices of neighbours whose batches are of one size, (B,); empty ones are left out."""
+    cuts = [0, *(np.flatnonzero(np.diff(counts)) + 1).tolist(), len(counts)]
+    yield from (slice(begin, end) for begin, end in pairwise(cuts) if counts[begin])

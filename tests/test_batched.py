@@ -4,9 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from p2pl.batched import AnyModule, BatchedMLP, batched
+from p2pl.batched import AnyModule, BatchedMLP
+from p2pl.learners import batched
 from p2pl.models.mlp import ACTIVATIONS
 from p2pl.registry import SpecError, model
+
+CPU = torch.device("cpu")
 
 
 def problem(name, loss, outputs=5, devices=3, batch=4, shape=(1, 28, 28), **options):
@@ -30,7 +33,7 @@ def test_the_written_out_derivative_is_that_of_autograd(loss, activation, parame
         "mlp", loss, shape=(6,), activation=activation, parametrization=parametrization, **options
     )
     fast, plain = BatchedMLP(module, loss, 5), AnyModule(module, loss, 5)
-    assert isinstance(batched(module, loss, 5), BatchedMLP)
+    assert isinstance(batched(module, loss, 5, CPU), BatchedMLP)
     torch.testing.assert_close(fast.forward(x, inputs), plain.forward(x, inputs), rtol=0, atol=1e-12)
     torch.testing.assert_close(fast.forward(x, inputs[:1]), plain.forward(x, inputs[:1]), rtol=0, atol=1e-12)
     found, expected = torch.full_like(x, 9.0), torch.zeros_like(x)
@@ -45,7 +48,7 @@ def test_the_written_out_derivative_is_that_of_autograd(loss, activation, parame
 def test_gradients_of_every_model_are_those_of_differences(name, loss):
     """Along a random direction, against central differences of the loss of the average over the batch."""
     module, x, inputs, targets = problem(name, loss, devices=2)
-    form = batched(module, loss, 5)
+    form = batched(module, loss, 5, CPU)
     gradient = torch.empty_like(x)
     form.gradient(x, inputs, targets, gradient)
     direction = torch.randn(x.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(3))
@@ -83,4 +86,4 @@ def test_real_targets_are_taken_as_they_are():
 
 def test_running_statistics_are_refused_by_name():
     with pytest.raises(SpecError, match="GroupNorm"):
-        batched(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), "cross_entropy", 3)
+        batched(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), "cross_entropy", 3, CPU)

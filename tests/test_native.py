@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from p2pl.batched import batched
+from p2pl.batched import BatchedMLP
 from p2pl.experiment import Training
 from p2pl.local_data import LocalData
 from p2pl.models.mlp import ACTIVATIONS, MLP
@@ -99,7 +99,7 @@ def check(learners, loss, module, data, x, velocity, drift):
 
 
 def learners_of(libraries, module, data, loss):
-    torch_form = TorchLearner(batched(module, loss, module.layers[-1].out_features), data)
+    torch_form = TorchLearner(BatchedMLP(module, loss, module.layers[-1].out_features), data)
     return [torch_form, *(NativeLearner(one, module, loss, data) for one in libraries)]
 
 
@@ -205,7 +205,7 @@ def test_devices_that_are_left_out_keep_their_rows_and_reset_velocities_are_zero
     training = Training(batch_size=5, velocity="reset")
     module, data, x, velocity, _ = problem([10, 10], [6, 5, 3], training)
     for learner in learners_of(libraries, module, data, "mse"):
-        work = LocalWork(batched(module, "mse", 3), data, learner, torch.float32)
+        work = LocalWork(BatchedMLP(module, "mse", 3), data, learner, torch.float32)
         new_x, new_velocity = work.train(x, velocity, devices=np.array([1]))
         assert torch.equal(new_x[0], x[0])
         assert not new_velocity[0].any()
@@ -230,7 +230,7 @@ def test_inputs_that_are_not_what_most_are():
 def test_outputs_are_torchs(density, base, widths, libraries):
     module, data, x, *_ = problem([3, 4], widths, Training(), activation="tanh")
     samples = torch.randn(50, widths[0]) * (torch.rand(50, widths[0]) < density) + base
-    model = batched(module, "mse", widths[-1])
+    model = BatchedMLP(module, "mse", widths[-1])
     exact = TorchLearner(model, data).outputs(x.double(), samples.double())
     for library in libraries:
         learner = NativeLearner(library, module, "mse", data)

@@ -54,6 +54,31 @@ def test_the_library_appears_whole_in_the_first_place_that_can_be_written(nowher
     assert build.built() == made
 
 
+def test_libraries_of_other_sources_go_but_for_those_in_the_users_cache(nowhere, monkeypatch, capsys):
+    monkeypatch.setenv("CXX", fake(nowhere / "cxx", 'while [ "$1" != -o ]; do shift; done; echo made > "$2"'))
+    package, cache = nowhere / "package", nowhere / "cache/p2pl"
+    for folder in (package, cache):
+        folder.mkdir(parents=True)
+        for name in ("p2pl-0123.so", "p2pl-4567.so", "other.so"):
+            (folder / name).write_text("old")
+    monkeypatch.setattr(build, "FOLDER", package)
+    name = build.library_name()
+    monkeypatch.setattr(build, "places", lambda: [package / name, cache / name])
+    unlink = Path.unlink
+
+    def reluctant(path, **options):
+        if path.name == "p2pl-4567.so":
+            raise PermissionError(path)
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", reluctant)
+    assert p2pl("build", capsys=capsys)[0] == 0
+    assert {path.name for path in package.iterdir()} == {name, "p2pl-4567.so", "other.so"}
+    monkeypatch.setattr(build, "places", lambda: [Path("/dev/null/no"), cache / name])
+    assert p2pl("build", capsys=capsys)[0] == 0
+    assert {path.name for path in cache.iterdir()} == {name, "p2pl-0123.so", "p2pl-4567.so", "other.so"}
+
+
 def test_other_sources_or_flags_have_another_name(monkeypatch, tmp_path):
     name = build.library_name()
     monkeypatch.setattr(build, "FLAGS", [*build.FLAGS, "-O2"])

@@ -1,5 +1,7 @@
 """Products with mixing weights: the native one against torch's, and both against the matrix."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,10 @@ from hypothesis import strategies as st
 
 from p2pl.native.library import Library
 from p2pl.native.mixing import NativeProduct
-from p2pl.products import TorchProduct, product
+from p2pl.products import Operator, TorchProduct, product, sparse_tensor
 from p2pl.transmission import Weights
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 def drawn(devices: int, density: float, packets: int | None, rng: np.random.Generator) -> Weights:
@@ -62,3 +66,41 @@ def test_packets_are_the_native_products_however_dense(libraries: list[Library])
     weights = drawn(12, 1.0, 3, np.random.default_rng(0))
     weights.link[:] = 0.1
     assert isinstance(product(weights, torch.zeros(12, 9), libraries[0]), NativeProduct)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    devices=st.integers(1, 12),
+    columns=st.integers(1, 300),
+    density=st.floats(0, 1),
+    packet=st.sampled_from([7, 64, 362]),
+    late=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_packets_of_few_devices_are_multiplied_at_once(
+    devices: int, columns: int, density: float, packet: int, late: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    weights = drawn(devices, density, -(-columns // packet), rng)
+    now, other = (torch.from_numpy(rng.standard_normal((devices, columns))) for _ in range(2))
+    then = other if late else now
+    form = TorchProduct(weights, now)
+    with mock.patch("p2pl.products.FEW", 0):
+        one_by_one = form(now, then, packet)
+    torch.testing.assert_close(form(now, then, packet), one_by_one, rtol=0, atol=1e-12)
+    for number in range(weights.link.shape[1]):
+        part = slice(number * packet, (number + 1) * packet)
+        links = weights.matrix(number).toarray() - np.diag(weights.own[:, number])
+        expected = weights.own[:, number, None] * now[:, part].numpy() + links @ then[:, part].numpy()
+        np.testing.assert_allclose(one_by_one[:, part].numpy(), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sparse_weights_on_an_accelerator_are_the_matrix(dtype: torch.dtype, device: str) -> None:
+    rng = np.random.default_rng(0)
+    matrix = drawn(50, 0.03, None, rng).matrix().astype(np.float64 if dtype == torch.float64 else np.float32)
+    x = torch.from_numpy(rng.standard_normal((50, 30))).to(device, dtype)
+    mixed = torch.mm(sparse_tensor(matrix, x.device), x)
+    torch.testing.assert_close(mixed, torch.from_numpy(matrix.toarray()).to(x) @ x)
+    torch.testing.assert_close(Operator(matrix, x) @ x, mixed)

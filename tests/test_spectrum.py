@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from p2pl import spectrum
 from p2pl.network import Network
 from p2pl.registry import SpecError, mixing, topology
 from p2pl.spectrum import diameter, flooding_time, p2pl_stationary, period_matrix, slem, stationary
@@ -106,6 +109,16 @@ def test_push_sum_is_inert_on_regular_digraphs_only():
 def test_diameter_is_that_of_networkx_and_the_time_to_flood(name):
     network = Network(name, 20, seed=1)
     assert diameter(network.at(0)) == nx.diameter(network.at(0)) == flooding_time(network)
+
+
+@pytest.mark.parametrize(("name", "devices"), [("ring", 400), ("ring", 131), ("directed_ring", 90)])
+def test_long_floods_are_measured_by_distances(name, devices, monkeypatch):
+    """A flood that is followed to its end, and distances from a few devices at a time."""
+    network = Network(name, devices)
+    steps = devices - 1 if network.directed else devices // 2
+    assert flooding_time(network) == diameter(network.at(0)) == steps
+    monkeypatch.setattr(spectrum, "FLOODED", math.inf)
+    assert flooding_time(network) == steps
 
 
 def test_flooding_takes_log2_steps_on_one_peer_graphs():

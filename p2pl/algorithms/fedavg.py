@@ -46,14 +46,15 @@ class FedAvg:
             raise SpecError("algorithm 'fedavg', option 'participation': must be above 0")
 
     def start(self, x0: Tensor, work: Work) -> State:
-        return State(x0[:1].repeat(len(x0), 1), x0.new_zeros(x0.shape), torch.arange(len(x0)), work.sizes)
+        everybody = torch.arange(len(x0), device=x0.device)
+        return State(x0[:1].repeat(len(x0), 1), x0.new_zeros(x0.shape), everybody, work.sizes)
 
     def learn(self, state: State, work: Work) -> State:
         devices = len(state.x)
         count = max(1, round(self.participation * devices))
         chosen = np.sort(work.stream("participation").choice(devices, count, replace=False))
         x, velocity = work.train(state.x, state.velocity, devices=chosen)
-        return State(x, velocity, torch.from_numpy(chosen), state.sizes)
+        return State(x, velocity, torch.from_numpy(chosen).to(x.device), state.sizes)
 
     def cooperate(self, state: State, channel: Channel) -> State:
         server = channel.server_mean(state.x, state.sizes, state.chosen)

@@ -19,8 +19,10 @@ from p2pl.registry import Probability, initialization
 def elect(draws: Tensor, channel: Channel, score: np.ndarray, fraction: float) -> Tensor:
     """Run ceil(fraction * diameter) rounds of the election by `score` (K,); every device ends with its leader's row."""
     owners = np.arange(len(draws))
+    rank = np.empty(len(draws), dtype=np.int64)
+    rank[np.lexsort((-owners, score))] = owners  # ties go to the lower number
     for _ in range(math.ceil(fraction * channel.diameter)):
-        owners = channel.adopt(owners, score, draws[0].numel() * draws.element_size())
+        owners = channel.adopt(owners, rank, draws[0].numel() * draws.element_size())
     return draws[owners]
 
 

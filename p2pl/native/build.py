@@ -12,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -74,8 +75,20 @@ def build(folder: Path | None = None) -> Path:
                 if number + 1 == len(targets):
                     raise
             else:
+                remove_stale(target)
                 return target
     raise AssertionError("there is always a last place")
+
+
+def remove_stale(target: Path) -> None:
+    """Remove libraries of other sources beside this file; a process that has one loaded keeps it.
+
+    Those in the user's cache stay: they may belong to another installation.
+    """
+    if target.parent == FOLDER:
+        for other in set(FOLDER.glob("p2pl-*.so")) - {target}:
+            with suppress(PermissionError):
+                other.unlink(missing_ok=True)
 
 
 def compiled(chosen: str, file: str, name: str | None, scratch: Path) -> Path:
