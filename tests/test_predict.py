@@ -110,6 +110,21 @@ def test_what_the_theory_cannot_treat_is_said_and_leaves_no_file(change, message
     assert not list(tmp_path.iterdir())
 
 
+def test_cuts_make_it_better_and_say_how_much_they_changed(tmp_path, capsys):
+    spec = SPEC | {"model": SPEC["model"] | {"hidden": [256]}, "rounds": 8}
+    run, once, _ = both(spec, tmp_path, capsys)
+    cut, twice = tmp_path / "c.parquet", tmp_path / "d.parquet"
+    _, text, _ = p2pl("predict", json.dumps(spec), "--out", cut, "--cuts", "geometric", "--json", capsys=capsys)
+    jumps = json.loads(text)["jumps"]
+    assert list(jumps) == ["2", "4"]
+    assert all(0 < jump < 0.1 for jump in jumps.values())
+    assert p2pl("predict", json.dumps(spec), "--out", twice, "--cuts", "2,4", capsys=capsys)[0] == 0
+    assert load(cut).equals(load(twice))
+    assert errors(run, cut, capsys)[0]["test_predictions"] < 0.5 * errors(run, once, capsys)[0]["test_predictions"]
+    for wrong in ("0", "a", "1.5"):
+        assert "--cuts" in p2pl("predict", json.dumps(spec), "--out", cut, "--cuts", wrong, capsys=capsys)[2]
+
+
 def test_files_that_do_not_go_together_are_told_apart(tmp_path, capsys):
     run, theory, _ = both(SPEC, tmp_path, capsys)
     assert "takes RUN, then THEORY" in p2pl("compare", theory, run, capsys=capsys)[2]
