@@ -65,12 +65,12 @@ class LocalData:
         order, cuts = self.schedule(device, round, steps)
         yield from (order[begin:end] for begin, end in pairwise(cuts.tolist()))
 
-    def plan(self, devices: np.ndarray, round: int) -> tuple[Tensor, np.ndarray]:
-        """All mini-batches of some devices in a round: rows (B, T, b), on the run's device, and counts (B, T).
+    def plan(self, devices: np.ndarray, round: int, steps: int | None = None) -> tuple[Tensor, np.ndarray]:
+        """The mini-batches of some devices in a round: rows (B, T, b), on the run's device, and counts (B, T).
 
         The t-th batch of the k-th of them is rows[k, t, : counts[k, t]]; its count is 0 where its phase has ended.
         """
-        schedules = [self.schedule(int(device), round) for device in devices]
+        schedules = [self.schedule(int(device), round, steps) for device in devices]
         counts = np.zeros((len(devices), max(len(cuts) for _, cuts in schedules) - 1), dtype=np.int64)
         for count, (_, cuts) in zip(counts, schedules, strict=True):
             count[: len(cuts) - 1] = np.diff(cuts)
@@ -128,11 +128,13 @@ class LocalWork:
 
     def gradient(self, x: Tensor) -> Tensor:
         """See `p2pl.algorithm.Work.gradient`. The batch is the first of the device's round."""
-        out = torch.empty_like(x)
-        for k in range(len(x)):
-            (rows,) = self.data.batches(k, self.round, steps=1)
-            batch = torch.from_numpy(rows[None]).to(x.device)
-            self.model.gradient(x[k : k + 1], *self.data.samples(batch), out[k : k + 1])
+        out, size = torch.empty_like(x), self.model.block if x.device.type == "cpu" else len(x)
+        with full_precision(x.device):
+            for devices in np.split(np.arange(len(x)), range(size, len(x), size)):
+                rows, counts = self.data.plan(devices, self.round, steps=1)
+                for some in together(counts[:, 0]):
+                    few = slice(devices[some.start], devices[some.stop - 1] + 1)
+                    self.model.gradient(x[few], *self.data.samples(rows[some, 0, : counts[some.start, 0]]), out[few])
         return out
 
 
