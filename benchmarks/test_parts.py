@@ -16,9 +16,11 @@ import torch
 from p2pl.benchmark.discovery import find
 from p2pl.benchmark.job import KINDS, Job, Material
 from p2pl.benchmark.peers.ours import ENGINES, Ours
+from p2pl.training import TorchLearner
 
 FOUND = find(ENGINES)
 GRAPHS = {"ring": 2, "10-regular": 10}
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +41,26 @@ def ours(engine: str, **changes: Any) -> Ours:
 @pytest.mark.parametrize("engine", FOUND.makers)
 def test_learning_phase(benchmark: Any, engine: str, inputs: str) -> None:
     benchmark.pedantic(ours(engine, inputs=inputs).epoch, rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("part", ["epoch", "mix", "evaluate"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_lock_step(benchmark: Any, device: str, part: str) -> None:
+    """All devices in one program. Beside the time: the GB that an epoch, or a mixing, must move at least."""
+    job = Job(devices=100)
+    peer = Ours(Material(job), "torch", device)
+    learner = peer.setting.work.learner
+    assert isinstance(learner, TorchLearner)
+    learner.block = job.devices
+
+    def task() -> None:
+        getattr(peer, part)()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    numbers = {"epoch": 5 * job.steps, "mix": 2 * job.devices, "evaluate": job.devices}[part] * job.parameters
+    benchmark.extra_info["gigabytes"] = 4 * numbers / 1e9
+    benchmark.pedantic(task, rounds=5, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("graph", GRAPHS)

@@ -56,12 +56,12 @@ class LocalData:
         order, cuts = self.schedule(device, round, steps)
         yield from (order[begin:end] for begin, end in pairwise(cuts.tolist()))
 
-    def plan(self, devices: np.ndarray, round: int) -> tuple[Tensor, np.ndarray]:
-        """All mini-batches of some devices in a round: rows (B, T, b), on the run's device, and counts (B, T).
+    def plan(self, devices: np.ndarray, round: int, steps: int | None = None) -> tuple[Tensor, np.ndarray]:
+        """The mini-batches of some devices in a round: rows (B, T, b), on the run's device, and counts (B, T).
 
         The t-th batch of the k-th of them is rows[k, t, : counts[k, t]]; its count is 0 where its phase has ended.
         """
-        schedules = [self.schedule(int(device), round) for device in devices]
+        schedules = [self.schedule(int(device), round, steps) for device in devices]
         counts = np.zeros((len(devices), max(len(cuts) for _, cuts in schedules) - 1), dtype=np.int64)
         for count, (_, cuts) in zip(counts, schedules, strict=True):
             count[: len(cuts) - 1] = np.diff(cuts)

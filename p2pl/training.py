@@ -75,11 +75,13 @@ class LocalWork:
 
     def gradient(self, x: Tensor) -> Tensor:
         """See `p2pl.algorithm.Work.gradient`. The batch is the first of the device's round."""
-        out = torch.empty_like(x)
-        for k in range(len(x)):
-            (rows,) = self.data.batches(k, self.round, steps=1)
-            batch = torch.from_numpy(rows[None]).to(x.device)
-            self.model.gradient(x[k : k + 1], *self.data.samples(batch), out[k : k + 1])
+        out, size = torch.empty_like(x), self.model.block if x.device.type == "cpu" else len(x)
+        with full_precision(x.device):
+            for devices in np.split(np.arange(len(x)), range(size, len(x), size)):
+                rows, counts = self.data.plan(devices, self.round, steps=1)
+                for some in together(counts[:, 0]):
+                    few = slice(devices[some.start], devices[some.stop - 1] + 1)
+                    self.model.gradient(x[few], *self.data.samples(rows[some, 0, : counts[some.start, 0]]), out[few])
         return out
 
 

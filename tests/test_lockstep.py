@@ -20,7 +20,7 @@ from p2pl.learners import batched
 from p2pl.local_data import LocalData
 from p2pl.models.cnn import SmallCNN
 from p2pl.models.mlp import MLP
-from p2pl.training import TorchLearner
+from p2pl.training import LocalWork, TorchLearner
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 ROUND = 2
@@ -149,6 +149,20 @@ def test_every_form_is_autograds(kind, loss, device):
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
         form.gradient(x[:2], inputs, targets, found)
         torch.testing.assert_close(found, wanted - 0.7 * velocity[:2], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("block", [1, 4, len(SIZES)])
+def test_a_gradient_is_that_of_each_devices_next_batch(block, device):
+    module, data, x, *_ = problem("any", SIZES, Training(batch_size=4), device)
+    form, exact = (kind(module.to(device), "cross_entropy", 3) for kind in (MappedModule, AnyModule))
+    form.block, wanted = block, torch.empty_like(x)
+    for k in range(len(SIZES)):
+        rows = next(data.batches(k, ROUND))
+        exact.gradient(x[k : k + 1], data.inputs[rows][None], data.targets[rows][None], wanted[k : k + 1])
+    work = LocalWork(form, data, TorchLearner(form, data), x.dtype)
+    work.round = ROUND
+    torch.testing.assert_close(work.gradient(x), wanted, rtol=0, atol=1e-12)
 
 
 def test_mapped_modules_draw_for_each_device_alone_and_the_same_again():

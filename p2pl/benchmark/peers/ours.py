@@ -19,8 +19,8 @@ class Ours:
 
     differs: ClassVar[str] = ""
 
-    def __init__(self, material: Material, engine: str) -> None:
-        self.setting = prepare(material.job.experiment(engine), known=material.dataset)
+    def __init__(self, material: Material, engine: str, device: str = "cpu") -> None:
+        self.setting = prepare(material.job.experiment(engine).replace(device=device), known=material.dataset)
         self.setting.work.round = ROUND
         self.state: Any = self.setting.algorithm.start(self.setting.draw(), self.setting.work)
 
