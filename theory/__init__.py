@@ -1,0 +1,1 @@
+"""Predicted dynamics of linearized networks, learned from each other: kernels in, learning curves out."""
