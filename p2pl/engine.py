@@ -8,31 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from p2pl import data, registry
-from p2pl.algorithm import Algorithm, check_needs
+from p2pl import registry
+from p2pl.algorithm import Algorithm
 from p2pl.batched import batched
 from p2pl.channel import Channel
 from p2pl.data import Dataset
 from p2pl.experiment import Experiment
 from p2pl.learners import choose_learner
-from p2pl.memory import check_room, empty_like
+from p2pl.local_data import LocalData
+from p2pl.memory import check_room
 from p2pl.metrics import Meter, least_squares_optimum
 from p2pl.models.mlp import MLP
-from p2pl.native.library import Library
-from p2pl.network import Network
-from p2pl.registry import SpecError
-from p2pl.seeds import stream
-from p2pl.training import LocalData, LocalWork
-from p2pl.transmission import Transmission
+from p2pl.scenario import Scenario, stage, started, tensors
+from p2pl.training import LocalWork
 
 
 @dataclass(frozen=True)
@@ -107,15 +102,8 @@ def unfold(setting: Setting, resumed: Resumption | None = None) -> Iterator[Snap
 
 
 def first_parameters(setting: Setting) -> Tensor:
-    """(K, P) parameters after initialization. Algorithms that use no graph start from the devices' own draws."""
-    experiment = setting.experiment
-    if not experiment.uses_graph:
-        return setting.draw()
-    rng = stream(experiment.seed, "leader")
-    start: Tensor = registry.initialization.call(
-        experiment.initialization, draws=setting.draw(), channel=setting.channel, rng=rng
-    )
-    return start
+    """(K, P) parameters after initialization, see `p2pl.scenario`."""
+    return started(setting.experiment, setting.draw, setting.channel)
 
 
 def observe(setting: Setting, number: int, phase: str, state: Any) -> Snapshot:
@@ -138,19 +126,8 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
 
     known: its data set, where that has been loaded already; it is left as it is.
     """
-    if known is None:
-        known = data.load(experiment.dataset, None if root is None else Path(root))
-    if experiment.samples is not None:
-        known = data.take(known, experiment.samples, stream(experiment.seed, "data"))
-    if len(known.x_train) < experiment.devices:
-        raise SpecError(f"{len(known.x_train)} training samples cannot be shared among {experiment.devices} devices")
-    network = Network(experiment.topology, experiment.devices, experiment.seed)
-    check_needs(experiment, network)
-    pooled = registry.algorithm.entry(experiment.algorithm.name).traits.get("pooled", False)
-    shards = [np.arange(len(known.x_train))] if pooled else shares(experiment, known)
-    dtype = getattr(torch, experiment.dtype)
-
-    module = draw_module(experiment, known, 0).to(dtype)
+    scenario = stage(experiment, root, known)
+    known, shards, module, dtype = scenario.data, scenario.shards, scenario.module, scenario.dtype
     model = batched(module, experiment.loss, known.classes)
     check_room(len(shards), model.parameters, dtype)
     inputs, targets = tensors(known.x_train, known.y_train, dtype)
@@ -161,70 +138,17 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
         data=known,
         algorithm=registry.algorithm.call(experiment.algorithm),
         work=work,
-        channel=make_channel(experiment, network, np.array([len(s) for s in shards]), work.learner.library),
-        meter=make_meter(experiment, known, shards, module, work, dtype),
-        draw=partial(draw_models, experiment, known, len(shards), dtype),
+        channel=scenario.channel(work.learner.library),
+        meter=make_meter(scenario, work),
+        draw=scenario.draw,
     )
 
 
-def shares(experiment: Experiment, known: Dataset) -> list[np.ndarray]:
-    """Row numbers of each device's training samples."""
-    count = len(known.x_train)
-    first, second = (stream(experiment.seed, "partition", number) for number in (0, 1))
-    sizes = registry.sizes.call(experiment.sizes, samples=count, devices=experiment.devices, rng=first)
-    parts: list[np.ndarray] = registry.partition.call(
-        experiment.partition, labels=known.labels, sizes=sizes, rng=second
-    )
-    return parts
-
-
-def draw_module(experiment: Experiment, known: Dataset, device: int) -> nn.Module:
-    """A module of the spec's model with a device's own draw of the parameters, from a stream of its own."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(stream(experiment.seed, "init", device).integers(2**63)))
-        module: nn.Module = registry.model.call(experiment.model, inputs=known.x_train.shape[1:], outputs=known.classes)
-    return module
-
-
-def draw_models(experiment: Experiment, known: Dataset, devices: int, dtype: torch.dtype) -> Tensor:
-    """(K, P) independent draws of the parameters."""
-    modules = (draw_module(experiment, known, device) for device in range(devices))
-    rows = (torch.cat([p.detach().reshape(-1) for p in m.parameters() if p.requires_grad]).to(dtype) for m in modules)
-    first = next(rows)
-    draws = empty_like(first.expand(devices, -1))
-    for device, row in enumerate(chain([first], rows)):
-        draws[device] = row
-    return draws
-
-
-def tensors(inputs: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Inputs, and targets if they are real numbers, as dtype; class numbers as int64."""
-    wanted = torch.from_numpy(np.ascontiguousarray(targets))
-    return torch.from_numpy(np.ascontiguousarray(inputs)).to(dtype), wanted.to(dtype) if targets.ndim > 1 else wanted
-
-
-def make_channel(experiment: Experiment, network: Network, sizes: np.ndarray, library: Library | None) -> Channel:
-    """The channel over the experiment's graph; for an algorithm without one, a channel that only counts."""
-    if not experiment.uses_graph:
-        return Channel(None)
-    return Channel(Transmission(network, experiment.mixing, sizes, experiment.failures, experiment.seed), library)
-
-
-def make_meter(
-    experiment: Experiment,
-    known: Dataset,
-    shards: list[np.ndarray],
-    module: nn.Module,
-    work: LocalWork,
-    dtype: torch.dtype,
-) -> Meter:
-    """A meter on the first `evaluation.samples` test samples of a fixed random order, or on all of them."""
-    chosen = np.arange(len(known.x_test))
-    if experiment.evaluation.samples is not None:
-        if experiment.evaluation.samples > len(chosen):
-            raise SpecError(f"evaluation.samples: the test set has only {len(chosen)} samples")
-        chosen = np.sort(np.random.default_rng(0).permutation(chosen)[: experiment.evaluation.samples])
-    inputs, targets = tensors(known.x_test[chosen], known.y_test[chosen], dtype)
+def make_meter(scenario: Scenario, work: LocalWork) -> Meter:
+    """A meter on the test samples that the spec has evaluated."""
+    known, shards, module = scenario.data, scenario.shards, scenario.module
+    chosen = scenario.evaluated()
+    inputs, targets = tensors(known.x_test[chosen], known.y_test[chosen], scenario.dtype)
     own, optimum = None, None
     if known.regression:
         if isinstance(module, MLP) and module.scales == [(1, 1)]:
@@ -232,4 +156,4 @@ def make_meter(
             optimum = torch.from_numpy(least_squares_optimum(known.x_train, known.y_train, shards, bias))
     else:
         own = torch.stack([torch.from_numpy(np.isin(np.arange(known.classes), known.y_train[s])) for s in shards])
-    return Meter(work.learner.outputs, inputs, targets, experiment.loss, own, optimum)
+    return Meter(work.learner.outputs, inputs, targets, scenario.experiment.loss, own, optimum)

@@ -18,7 +18,7 @@ from p2pl.experiment import Experiment
 from p2pl.registry import FAMILIES, Family
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("p2pl", "paper_figures")
+PACKAGES = ("p2pl", "paper_figures", "theory")
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 

@@ -6,11 +6,12 @@ from torch import nn
 
 from p2pl.batched import BatchedModel
 from p2pl.experiment import Experiment
+from p2pl.local_data import LocalData
 from p2pl.models.mlp import MLP
 from p2pl.native.learner import NativeLearner
 from p2pl.native.library import loaded
 from p2pl.registry import SpecError
-from p2pl.training import Learner, LocalData, TorchLearner
+from p2pl.training import Learner, TorchLearner
 
 
 def choose_learner(experiment: Experiment, module: nn.Module, model: BatchedModel, data: LocalData) -> Learner:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
-SOURCES = sorted(path for folder in ("p2pl", "paper_figures") for path in (REPOSITORY / folder).rglob("*.py"))
+SOURCES = sorted(path for folder in ("p2pl", "paper_figures", "theory") for path in (REPOSITORY / folder).rglob("*.py"))
 TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
 MODULES = {
     ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES
@@ -18,10 +18,11 @@ MODULES = {
 
 # The engine and what it runs. Everything else must be usable without torch, whose import takes seconds.
 WITH_TORCH = {
-    *(f"p2pl.{name}" for name in ("algorithm", "batched", "channel", "checkpoint", "engine", "learners", "memory")),
-    *(f"p2pl.{name}" for name in ("metrics", "products", "run", "training", "native.learner", "native.mixing")),
+    *(f"p2pl.{name}" for name in ("algorithm", "batched", "channel", "checkpoint", "engine", "learners", "local_data")),
+    *(f"p2pl.{name}" for name in ("metrics", "memory", "products", "run", "scenario", "training")),
+    *("p2pl.native.learner", "p2pl.native.mixing"),
 }
-FOLDERS_WITH_TORCH = ("p2pl.algorithms.", "p2pl.benchmark.", "p2pl.initializations.", "p2pl.models.")
+FOLDERS_WITH_TORCH = ("p2pl.algorithms.", "p2pl.benchmark.", "p2pl.initializations.", "p2pl.models.", "theory.")
 SLOW = ("mlxtend", "sklearn", "torchvision")  # imported where they are needed, in functions
 LONGEST_FILE, LONGEST_FUNCTION = 250, 40
 
@@ -76,8 +77,22 @@ def test_the_engine_knows_no_figures_and_no_theory() -> None:
         used = {name.split(".")[0] for name in anywhere(path)}
         if module.startswith("p2pl"):
             assert not used & {"theory", "paper_figures"}, module
-        else:
+        elif module.startswith("paper_figures"):
             assert "torch" not in used, module
+
+
+# What learns. A prediction that shared it with the run would say nothing when the two agree.
+LEARNING = ("p2pl.engine", "p2pl.training", "p2pl.batched", "p2pl.learners", "p2pl.native.learner", "p2pl.algorithms.")
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("theory")])
+def test_theory_reaches_no_code_that_learns(module: str) -> None:
+    waiting, seen = {module}, set()
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        waiting |= (anywhere(MODULES[name]) & MODULES.keys()) - seen
+    assert not {name for name in seen if name.startswith(LEARNING)}
 
 
 def test_slow_packages_are_imported_where_they_are_needed() -> None:

@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 from p2pl.batched import batched
 from p2pl.experiment import Training
+from p2pl.local_data import LocalData
 from p2pl.models.mlp import ACTIVATIONS, MLP
 from p2pl.native.learner import NativeLearner, nonzero_bits
-from p2pl.training import LocalData, LocalWork, TorchLearner
+from p2pl.training import LocalWork, TorchLearner
 
 VALUES = {
     "relu": torch.relu,

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from p2pl.local_data import LocalData
 from p2pl.models.mlp import MLP
 from p2pl.native.library import ACTIVATIONS, LOSSES, Job, Library
-from p2pl.training import LocalData
 
 TEST_BATCH = 24  # samples that go through a network together: whole tiles, and few enough for the cache
 

@@ -1,0 +1,138 @@
+"""What there is before anybody learns: data, who holds them, the graph, the first parameters.
+
+The engine and the theory both begin here, with the same draws of the same streams; nothing here learns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from p2pl import data, registry
+from p2pl.algorithm import check_needs
+from p2pl.channel import Channel
+from p2pl.data import Dataset
+from p2pl.experiment import Experiment
+from p2pl.memory import empty_like
+from p2pl.native.library import Library
+from p2pl.network import Network
+from p2pl.registry import SpecError
+from p2pl.seeds import stream
+from p2pl.transmission import Transmission
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """An experiment's parts, checked.
+
+    data: with the spec's subset of the training rows. shards: row numbers of each device's training samples. module:
+    the model with the first device's own draw of the parameters.
+    """
+
+    experiment: Experiment
+    data: Dataset
+    network: Network
+    shards: list[np.ndarray]
+    module: nn.Module
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of parameters and inputs."""
+        dtype: torch.dtype = getattr(torch, self.experiment.dtype)
+        return dtype
+
+    def draw(self) -> Tensor:
+        """(K, P) independent draws of the devices' parameters, the same at each call."""
+        modules = (draw_module(self.experiment, self.data, device) for device in range(len(self.shards)))
+        rows = (parameters_of(module).to(self.dtype) for module in modules)
+        first = next(rows)
+        draws = empty_like(first.expand(len(self.shards), -1))
+        for device, row in enumerate(chain([first], rows)):
+            draws[device] = row
+        return draws
+
+    def channel(self, library: Library | None = None) -> Channel:
+        """The channel over the graph; for an algorithm without one, a channel that only counts."""
+        experiment, sizes = self.experiment, np.array([len(shard) for shard in self.shards])
+        if not experiment.uses_graph:
+            return Channel(None)
+        return Channel(
+            Transmission(self.network, experiment.mixing, sizes, experiment.failures, experiment.seed), library
+        )
+
+    def evaluated(self) -> np.ndarray:
+        """Rows of the test set: the first `evaluation.samples` of a fixed random order, in theirs, or all.
+
+        Raises SpecError if there are fewer.
+        """
+        rows, samples = np.arange(len(self.data.x_test)), self.experiment.evaluation.samples
+        if samples is None:
+            return rows
+        if samples > len(rows):
+            raise SpecError(f"evaluation.samples: the test set has only {len(rows)} samples")
+        return np.sort(np.random.default_rng(0).permutation(rows)[:samples])
+
+
+def stage(experiment: Experiment, root: str | Path | None = None, known: Dataset | None = None) -> Scenario:
+    """Load, draw and share out. Raises SpecError if anything in the spec cannot be had.
+
+    known: the data set, where that has been loaded already; it is left as it is.
+    """
+    if known is None:
+        known = data.load(experiment.dataset, None if root is None else Path(root))
+    if experiment.samples is not None:
+        known = data.take(known, experiment.samples, stream(experiment.seed, "data"))
+    if len(known.x_train) < experiment.devices:
+        raise SpecError(f"{len(known.x_train)} training samples cannot be shared among {experiment.devices} devices")
+    network = Network(experiment.topology, experiment.devices, experiment.seed)
+    check_needs(experiment, network)
+    pooled = registry.algorithm.entry(experiment.algorithm.name).traits.get("pooled", False)
+    shards = [np.arange(len(known.x_train))] if pooled else shares(experiment, known)
+    scenario = Scenario(experiment, known, network, shards, draw_module(experiment, known, 0))
+    scenario.module.to(scenario.dtype)
+    return scenario
+
+
+def started(experiment: Experiment, draw: Callable[[], Tensor], channel: Channel) -> Tensor:
+    """(K, P) parameters after initialization. Algorithms that use no graph start from the devices' own draws."""
+    if not experiment.uses_graph:
+        return draw()
+    rng = stream(experiment.seed, "leader")
+    start: Tensor = registry.initialization.call(experiment.initialization, draws=draw(), channel=channel, rng=rng)
+    return start
+
+
+def shares(experiment: Experiment, known: Dataset) -> list[np.ndarray]:
+    """Row numbers of each device's training samples."""
+    count = len(known.x_train)
+    first, second = (stream(experiment.seed, "partition", number) for number in (0, 1))
+    sizes = registry.sizes.call(experiment.sizes, samples=count, devices=experiment.devices, rng=first)
+    parts: list[np.ndarray] = registry.partition.call(
+        experiment.partition, labels=known.labels, sizes=sizes, rng=second
+    )
+    return parts
+
+
+def draw_module(experiment: Experiment, known: Dataset, device: int) -> nn.Module:
+    """A module of the spec's model with a device's own draw of the parameters, from a stream of its own."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(stream(experiment.seed, "init", device).integers(2**63)))
+        module: nn.Module = registry.model.call(experiment.model, inputs=known.x_train.shape[1:], outputs=known.classes)
+    return module
+
+
+def parameters_of(module: nn.Module) -> Tensor:
+    """(P,) what a module learns, in the order of `module.parameters()`."""
+    return torch.cat([p.detach().reshape(-1) for p in module.parameters() if p.requires_grad])
+
+
+def tensors(inputs: np.ndarray, targets: np.ndarray, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Inputs, and targets if they are real numbers, as dtype; class numbers as int64."""
+    wanted = torch.from_numpy(np.ascontiguousarray(targets))
+    return torch.from_numpy(np.ascontiguousarray(inputs)).to(dtype), wanted.to(dtype) if targets.ndim > 1 else wanted
