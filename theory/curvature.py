@@ -49,7 +49,7 @@ class Curvature:
     @property
     def size(self) -> int:
         """r, how many coordinates the model of one device has."""
-        return self.vectors.shape[1]
+        return int(self.vectors.shape[1])
 
     @property
     def largest(self) -> float:

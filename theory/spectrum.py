@@ -25,7 +25,7 @@ from p2pl.spectrum import slem
 from theory.curvature import Array, Curvature
 from theory.rounds import Round, Rule, weights_of
 
-ROUNDING = 1e-9  # a spectral radius above 1 by less has not passed it
+ARNOLDI, ROUNDING = 0.03, 0.3  # of the tolerance: how well eigenvalues are found, and what passes for no growth
 WIDEN = 1.3
 SOLVED_DENSELY = 3000
 
@@ -48,11 +48,11 @@ def growth_onset(
     mode: list[Array | None] = [None]
 
     def excess(lr: float) -> float:
-        value, vector = Round(curvature, stack, replace(rule, lr=lr)).dominant(mode[0], 0.1 * tolerance)
+        value, vector = Round(curvature, stack, replace(rule, lr=lr)).dominant(mode[0], ARNOLDI * tolerance)
         mode[0] = vector.real + vector.imag
         return float(abs(value) ** (1 / (rule.steps * len(stack))) - 1)
 
-    safe = max(ROUNDING, 1e-3 * tolerance)
+    safe = ROUNDING * tolerance
     start = 2 * (1 + rule.momentum) / curvature.largest if near is None else near
     low, above = _bracket(excess, start, safe)
     for turn in range(200):
