@@ -78,7 +78,7 @@ def test_lazy_networks_converge_below_the_onset_and_grow_above_it(steps, momentu
     )
     assert below[-1] < below[0] / 2
     assert max(below[60:]) <= max(below[:60])
-    assert above[-1] > 1.5 * above[90]
+    assert max(above) > 10 * max(below)  # and then, past the reach of the linearization, it may well come down
 
 
 def test_a_map_is_the_onsets_one_by_one():
@@ -92,5 +92,8 @@ def test_a_map_is_the_onsets_one_by_one():
         for j, matrix in enumerate(weights):
             exact = growth_onset(curvature(theta, rows, 2 / 60), matrix, Rule(1.0, steps=2))
             assert found[i, j] == pytest.approx(exact, rel=2e-4)
-    quick = onset_map(theta, splits, weights, Rule(1.0, steps=2), outputs=3)
-    np.testing.assert_allclose(quick, found, rtol=0.02)
+    few, all_but_one = (
+        np.abs(onset_map(theta, splits, weights, Rule(1.0, steps=2), outputs=3, keep=keep) / found - 1).max()
+        for keep in (6, 19)
+    )
+    assert all_but_one < 0.005 < few < 0.1

@@ -72,9 +72,8 @@ def curvature(theta: ArrayLike, rows: Sequence[ArrayLike], gains: ArrayLike, kee
     """The devices' curvatures from the kernel of all training rows.
 
     theta: (rows, rows), symmetric and positive semi-definite. rows: K arrays of row numbers. gains: (K,).
-    keep: of each device's residual only the `keep` directions of largest curvature (Rayleigh and Ritz: the largest
-    eigenvalues err by the square of what the modes lose); all of them if None. Raises SpecError for shapes that do not
-    fit and for a device without rows.
+    keep: of each device's residual only the `keep` directions of largest curvature; all of them if None. Raises
+    SpecError for shapes that do not fit and for a device without rows.
     """
     theta = np.asarray(theta, dtype=np.float64)
     parts = tuple(np.asarray(part, dtype=np.int64) for part in rows)

@@ -122,7 +122,7 @@ class Round:
         )
         begin = np.random.default_rng(0).standard_normal(size) if start is None else start
         try:
-            values, vectors = sparse.eigs(operator, k=1, which="LM", v0=begin, tol=tolerance, maxiter=50)
+            values, vectors = sparse.eigs(operator, k=1, which="LM", v0=begin, tol=tolerance, maxiter=30)
         except sparse.ArpackNoConvergence as stopped:  # slow modes crowd below 1; what grows stands apart, and is found
             values, vectors = stopped.eigenvalues, stopped.eigenvectors
             if not len(values):

@@ -13,7 +13,7 @@ the onset and may still converge (catapult): it is an onset of growth, not of di
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,9 @@ from theory.curvature import Array, Curvature
 from theory.rounds import Round, Rule, weights_of
 
 ARNOLDI, ROUNDING = 0.03, 0.3  # of the tolerance: how well eigenvalues are found, and what passes for no growth
-WIDEN = 1.3
+WIDEN = 1.25
+EVALUATIONS = 100
+NOISE = 0.3  # beside the last mode, where a search begins: another one may have overtaken it
 SOLVED_DENSELY = 3000
 
 
@@ -42,56 +44,39 @@ def growth_onset(
     weights: (K, K), or a list of which one after another is used. near: where to look first, e.g. a neighbour's onset.
 
     Above the onset the growing mode stands apart, and Arnoldi's method is quick; below, slow modes crowd at 1 and say
-    nothing. So the search comes down from above, by secants of (radius)^(1/tau), which is nearly linear in the rate.
+    nothing. So the search comes down from above, by secants of (radius)^(1/tau), which is nearly linear in the rate,
+    until the line through two growing rates is zero within the tolerance of the lower.
     """
     stack = weights_of(weights, curvature.devices)
-    mode: list[Array | None] = [None]
+    noise = np.random.default_rng(0).standard_normal(rule.parts * curvature.devices * curvature.size)
+    begin = [noise]
 
     def excess(lr: float) -> float:
-        value, vector = Round(curvature, stack, replace(rule, lr=lr)).dominant(mode[0], ARNOLDI * tolerance)
-        mode[0] = vector.real + vector.imag
+        value, mode = Round(curvature, stack, replace(rule, lr=lr)).dominant(begin[0], ARNOLDI * tolerance)
+        known = mode.real + mode.imag
+        begin[0] = known / np.linalg.norm(known) + NOISE * noise / np.linalg.norm(noise)
         return float(abs(value) ** (1 / (rule.steps * len(stack))) - 1)
 
-    safe = ROUNDING * tolerance
-    start = 2 * (1 + rule.momentum) / curvature.largest if near is None else near
-    low, above = _bracket(excess, start, safe)
-    for turn in range(200):
-        high = above[-1][0]
+    low, high = 0.0, WIDEN * (2 * (1 + rule.momentum) / curvature.largest if near is None else near)
+    while (grown := excess(high)) <= (safe := ROUNDING * tolerance):
+        low, high = high, high * WIDEN
+    before, root = None, high / math.sqrt(WIDEN)
+    for turn in range(EVALUATIONS):
+        if before is not None and before[1] > grown:
+            root = high - grown * (before[0] - high) / (before[1] - grown)
+            if root >= high / (1 + tolerance / 2):
+                return max(root, low)
         if high <= low * (1 + tolerance):
             break
-        guess = _secant(above, tolerance) if turn % 4 < 3 else 0.0
-        if not low < guess < high:
-            guess = math.sqrt(low * high)
+        guess = root * (1 + tolerance / 4)
+        if not low < guess < high or turn % 4 == 3:
+            guess = math.sqrt(max(low, high / 2) * high)
         found = excess(guess)
         if found > safe:
-            above.append((guess, found))
+            before, (high, grown) = (high, grown), (guess, found)
         else:
             low = guess
-    return math.sqrt(low * above[-1][0])
-
-
-def _bracket(excess: Callable[[float], float], start: float, safe: float) -> tuple[float, list[tuple[float, float]]]:
-    """A rate that does not grow, and rates that do with their excesses, falling towards it."""
-    rate, found = start, excess(start)
-    if found > safe:
-        above = [(rate, found)]
-        while (found := excess(rate := rate / WIDEN)) > safe:
-            above.append((rate, found))
-        return rate, above
-    while (found := excess(rate * WIDEN)) <= safe:
-        rate *= WIDEN
-    return rate, [(rate * WIDEN, found)]
-
-
-def _secant(above: list[tuple[float, float]], tolerance: float) -> float:
-    """Just above where the line through the last two points is zero; just below, once that is close. 0: no line."""
-    if len(above) < 2:
-        return 0.0
-    (x0, y0), (x1, y1) = above[-2:]
-    if y0 <= y1:
-        return 0.0
-    root = x1 - y1 * (x0 - x1) / (y0 - y1)
-    return root * (1 + tolerance / 4) if x1 > root * (1 + tolerance / 2) else root * (1 - tolerance / 4)
+    return math.sqrt(low * high)
 
 
 def sufficient_lr(curvature: Curvature, weights: ArrayLike, rule: Rule) -> float:
