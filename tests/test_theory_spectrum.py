@@ -1,86 +1,20 @@
-"""Onset, fixed point, slow modes and disagreement against dense eigenvalues and plain simulations written here."""
+"""Onset, fixed point and consensus time against dense eigenvalues and plain simulations."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from linear_rounds import DEVICES, EACH, ROWS, RULES, curves, explicit, features, plain_round, radius, weigh
 
-from p2pl.network import Network
-from p2pl.registry import SpecError, mixing
+from p2pl.registry import SpecError
 from theory.curvature import curvature
-from theory.modes import disagreement, reversible, rounds_to, slow_modes
+from theory.modes import slow_modes
 from theory.rounds import Round, Rule
 from theory.spectrum import consensus_time, fixed_point, growth_onset, sufficient_lr
-
-DEVICES, EACH, PARAMETERS = 5, 4, 24
-ROWS = [np.arange(EACH * k, EACH * (k + 1)) for k in range(DEVICES)]
-
-
-def weigh(name: str, rule: str = "metropolis", devices: int = DEVICES) -> np.ndarray:
-    matrix: np.ndarray = mixing.call(rule, graph=Network(name, devices).at(0), sizes=np.ones(devices)).toarray()
-    return matrix
-
-
-def features(seed: int = 0, rows: int = DEVICES * EACH, parameters: int = PARAMETERS) -> np.ndarray:
-    """Rows of a linear model with a common direction, and one of each device's own."""
-    rng = np.random.default_rng(seed)
-    own = np.repeat(rng.standard_normal((DEVICES, parameters)), rows // DEVICES, axis=0)
-    return (rng.standard_normal((rows, parameters)) + own + 0.5 * rng.standard_normal(parameters)) / math.sqrt(rows)
-
-
-def plain_round(
-    phi: np.ndarray, weights: np.ndarray, rule: Rule, x: np.ndarray, v: np.ndarray, y: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """One round of K linear models on (x, v), both (K, P), step by step; the loss of a device is a mean of squares."""
-    if rule.order == "cta":
-        x = weights @ x
-    before = x.copy()
-    v = np.zeros_like(v) if rule.velocity == "reset" else v
-    for _ in range(rule.steps):
-        slopes = [2 / EACH * phi[rows].T @ (phi[rows] @ x[k] - y[rows]) for k, rows in enumerate(ROWS)]
-        v = rule.momentum * v + np.stack(slopes) + rule.weight_decay * x
-        x = x - rule.lr * v
-    if rule.order == "dgd":
-        return weights @ before + x - before, v
-    if rule.velocity == "mixed":
-        v = weights @ v
-    return (weights @ x if rule.order == "atc" else x), v
-
-
-def explicit(phi: np.ndarray, stack: list[np.ndarray], rule: Rule) -> np.ndarray:
-    """The matrix of a period, column by column from `plain_round`."""
-    size, columns = DEVICES * phi.shape[1], []
-    for unit in np.eye(2 * size):
-        x, v = unit.reshape(2, DEVICES, -1)
-        for weights in stack:
-            x, v = plain_round(phi, weights, rule, x, v, np.zeros(len(phi)))
-        columns.append(np.concatenate([x.ravel(), v.ravel()]))
-    return np.stack(columns, axis=1)
-
-
-def radius(phi: np.ndarray, stack: list[np.ndarray], rule: Rule) -> float:
-    return float(np.abs(np.linalg.eigvals(explicit(phi, stack, rule))).max())
-
-
-def curves(phi: np.ndarray, **how: Any) -> Any:
-    return curvature(phi @ phi.T, ROWS, 2 / EACH, **how)
-
-
-RULES = [
-    {"order": "atc"},
-    {"order": "cta", "steps": 5},
-    {"order": "dgd"},
-    {"order": "dgd", "steps": 4, "momentum": 0.3},
-    {"order": "atc", "momentum": 0.9},
-    {"order": "atc", "steps": 2},
-    {"order": "cta", "steps": 3, "momentum": 0.5, "velocity": "reset"},
-    {"order": "atc", "steps": 2, "momentum": 0.6, "velocity": "mixed"},
-]
 
 
 @pytest.mark.parametrize("options", RULES, ids=str)
@@ -94,8 +28,8 @@ def test_the_onset_is_where_the_explicit_operator_reaches_one(options, weights):
         "two": [weigh("ring"), weigh("star", "p2pl")],
     }[weights]
     found = growth_onset(curves(phi), stack, Rule(1.0, **options), tolerance=1e-6)
-    assert radius(phi, stack, Rule(found * (1 - 2e-6), **options)) <= 1 + 1e-9
-    assert radius(phi, stack, Rule(found * (1 + 2e-6), **options)) > 1 + 1e-9
+    assert radius(phi, stack, Rule(found * (1 - 5e-6), **options)) <= 1 + 1e-9
+    assert radius(phi, stack, Rule(found * (1 + 5e-6), **options)) > 1 + 1e-9
 
 
 @given(st.integers(0, 10**6), st.sampled_from(RULES), st.floats(0.1, 3))
@@ -163,35 +97,6 @@ def test_leading_directions_are_enough_for_the_onset_and_err_by_little():
     assert few == [pytest.approx(exact, rel=rel) for rel in (0.03, 0.006, 1e-4)]
 
 
-@pytest.mark.parametrize("options", [{}, {"order": "dgd"}, {"steps": 3}, {"momentum": 0.5}, {"momentum": 0.9}], ids=str)
-@pytest.mark.parametrize("weights", ["ring", "star"])
-def test_slow_modes_to_second_order(options, weights):
-    phi, w = features(rows=20, parameters=8), weigh(weights, "p2pl")
-    model = curves(phi)
-    tau, mu = options.get("steps", 1), options.get("momentum", 0.0)
-    rule = Rule(0.5 * (1 - mu) / tau / model.largest, **options)
-    modes = slow_modes(model, w, rule)
-    exact = np.linalg.eigvals(Round(model, w, rule).matrix())
-    slow = np.sort(exact[np.abs(exact.imag) < 1e-9].real)[::-1][:3]
-    np.testing.assert_allclose(1 - np.sort(modes.second)[::-1][:3], 1 - slow, rtol=0.01)
-
-
-@pytest.mark.parametrize("order", ["atc", "dgd"])
-def test_disagreement_after_mixing(order):
-    phi = features(rows=40, parameters=12)
-    rows = np.split(np.arange(40), DEVICES)
-    y, weights = np.random.default_rng(5).standard_normal(40), weigh("ring")
-    model = curvature(phi @ phi.T, rows, 2 / 8)
-    x, lr = np.zeros((DEVICES, 12)), 0.03 / model.largest
-    for _ in range(600):
-        moved = [lr * 2 / 8 * phi[r].T @ (phi[r] @ x[k] - y[r]) for k, r in enumerate(rows)]
-        x = weights @ x - np.stack(moved) if order == "dgd" else weights @ (x - np.stack(moved))
-    mean = x.mean(axis=0)
-    seen = ((x - mean) ** 2).sum(axis=1).mean()
-    steps = np.stack([lr * 2 / 8 * phi[r].T @ (phi[r] @ mean - y[r]) for r in rows])
-    assert disagreement(weights, steps, order) == pytest.approx(seen, rel=0.05)
-
-
 @pytest.mark.parametrize("options", RULES, ids=str)
 def test_the_fixed_point_is_that_of_the_explicit_map(options):
     phi, weights = features(2, parameters=6), weigh("star", "p2pl")  # 20 rows, 6 parameters: they cannot all be fitted
@@ -216,19 +121,6 @@ def test_where_all_can_be_fitted_every_device_ends_there():
     np.testing.assert_allclose(found[0], model.coordinates(y), rtol=0, atol=1e-6)
 
 
-def test_rounds_to_a_share_of_the_loss():
-    phi = features(6, parameters=40)
-    y, weights, model = np.random.default_rng(6).standard_normal(len(phi)), weigh("complete"), curves(phi)
-    rule = Rule(0.3 / model.largest)
-    predicted = rounds_to(slow_modes(model, weights, rule), -model.coordinates(y), 0.1)
-    x, v, losses = np.zeros((DEVICES, 40)), np.zeros((DEVICES, 40)), []
-    for _ in range(2 * int(predicted)):
-        losses.append(np.square(x.mean(axis=0) @ phi.T - y).sum())
-        x, v = plain_round(phi, weights, rule, x, v, y)
-    assert predicted == pytest.approx(next(t for t, loss in enumerate(losses) if loss <= 0.1 * losses[0]), rel=0.02)
-    assert rounds_to(slow_modes(model, weights, Rule(12 / model.largest)), model.coordinates(y), 0.1) == math.inf
-
-
 def test_consensus_time():
     weights = weigh("ring", devices=12)
     x = np.random.default_rng(0).standard_normal(12)
@@ -238,14 +130,6 @@ def test_consensus_time():
     assert consensus_time([weights, weights], 1e-6) == pytest.approx(time)
     assert consensus_time(weigh("complete"), 0.1) < 0.1
     assert consensus_time(np.eye(3), 0.1) == math.inf
-
-
-def test_reversible_weights_are_rebuilt_from_their_parts():
-    for name, rule in (("star", "p2pl"), ("ring", "metropolis"), ("path", "uniform")):
-        weights = weigh(name, rule)
-        values, shapes, shares = reversible(weights, DEVICES)
-        np.testing.assert_allclose(shapes * values @ (shares[:, None] * shapes).T, weights, atol=1e-13)
-        np.testing.assert_allclose(shapes[:, 0], 1, atol=1e-12)
 
 
 def test_what_is_not_covered_is_refused():

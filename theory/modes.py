@@ -31,7 +31,8 @@ class Modes:
     """The modes of the mean, slowest first.
 
     first, second: (r,) factor of a round, to first and second order. vectors: (r, r), columns v.
-    losses: (r,) v' mean(B) v, the curvature of a mode as one round sees it.
+    losses: (r,) v' mean(B) v, the curvature of a mode as one round sees it. Modes so fast that the heavy ball swings
+    have no expansion: they shrink by mu^(tau / 2), which stands for `second`.
     """
 
     first: Array
@@ -63,7 +64,9 @@ def slow_modes(curvature: Curvature, weights: ArrayLike, rule: Rule) -> Modes:
     if rule.parts == 2:
         moved = removed(curvature.values[:, :, None], rule, first)
         lost = np.einsum("k,kmv,kmv->v", shares, moved, inner**2, optimize=True)
-    return Modes(first, 1 - lost + price, vectors, 1 - first)
+    swinging = rule.momentum ** (rule.steps / 2) if rule.parts == 2 else -np.inf
+    second = np.where(first > swinging, 1 - lost + price, swinging)
+    return Modes(first, second, vectors, 1 - first)
 
 
 def removed(values: Array, rule: Rule, rate: Array | float) -> Array:

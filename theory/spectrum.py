@@ -13,7 +13,7 @@ the onset and may still converge (catapult): it is an onset of growth, not of di
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -57,8 +57,13 @@ def growth_onset(
         begin[0] = known / np.linalg.norm(known) + NOISE * noise / np.linalg.norm(noise)
         return float(abs(value) ** (1 / (rule.steps * len(stack))) - 1)
 
-    low, high = 0.0, WIDEN * (2 * (1 + rule.momentum) / curvature.largest if near is None else near)
-    while (grown := excess(high)) <= (safe := ROUNDING * tolerance):
+    return _descent(excess, 2 * (1 + rule.momentum) / curvature.largest if near is None else near, tolerance)
+
+
+def _descent(excess: Callable[[float], float], near: float, tolerance: float) -> float:
+    """Where `excess` turns positive, by secants through its positive values; halving where they lead astray."""
+    low, high, safe = 0.0, WIDEN * near, ROUNDING * tolerance
+    while (grown := excess(high)) <= safe:
         low, high = high, high * WIDEN
     before, root = None, high / math.sqrt(WIDEN)
     for turn in range(EVALUATIONS):
