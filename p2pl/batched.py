@@ -9,32 +9,14 @@ a multi-layer perceptron written out, for all devices of a block in one batched 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from p2pl.losses import dense_targets, loss_function
 from p2pl.models.mlp import ACTIVATIONS, MLP
 from p2pl.registry import SpecError
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-def loss_function(name: str, outputs: int) -> Loss:
-    """(b, C) outputs and targets, class numbers or values -> the mean loss, as torch defines it.
-
-    mse: nn.MSELoss, the mean over samples and outputs; class numbers become one-hot rows.
-    """
-    if name == "cross_entropy":
-        return F.cross_entropy
-    return lambda output, target: F.mse_loss(output, dense_targets(target, outputs).to(output.dtype))
-
-
-def dense_targets(target: Tensor, outputs: int) -> Tensor:
-    """Class numbers as one-hot rows; real values as they are."""
-    return target if target.is_floating_point() else F.one_hot(target, outputs)
 
 
 class BatchedModel(Protocol):

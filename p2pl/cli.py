@@ -1,21 +1,23 @@
-"""The command `p2pl`: run, build, data, collect, tune, list, graph, bench. Wrong input: a sentence, exit code 2."""
+"""The command `p2pl`: run, build, data, collect, tune, list, graph, bench. Wrong input: a sentence, exit code 2.
+
+A package beside this one adds commands of its own by a file `p2pl_commands.py` with a function add_commands(commands).
+"""
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import importlib
+import importlib.util
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from p2pl import benchmark, registry, warm
-from p2pl.experiment import Experiment
+from p2pl.arguments import add_spec, check_writable, experiments_of, mapping_of
 from p2pl.native.build import BuildError
 from p2pl.registry import SpecError, did_you_mean
-from p2pl.yaml_files import parse_yaml, read_yaml
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,10 +51,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run a spec and write its results")
-    run.add_argument("spec", help="a YAML file, or the spec itself as a JSON mapping")
-    run.add_argument("--out", required=True, type=Path, help="results file to write, .parquet")
-    run.add_argument("--seeds", help="run each of these seeds, e.g. 0,1,2 (default: the spec's own)")
-    run.add_argument("--set", action="append", default=[], metavar="KEY=V[,V]", help="change a key; several: a grid")
+    add_spec(run)
     run.add_argument(
         "--tuned", nargs=2, metavar=("FILE", "ARM"), help="lay over the spec what `p2pl tune` chose for an arm"
     )
@@ -78,7 +77,15 @@ def parser() -> argparse.ArgumentParser:
     graph.set_defaults(command=graph_command)
 
     benchmark.add_command(commands)
+    add_others(commands)
     return top
+
+
+def add_others(commands: Any) -> None:
+    """The commands of packages beside this one, found as all parts are: by their files."""
+    for file in sorted(Path(__file__).parent.parent.glob("*/p2pl_commands.py")):
+        if importlib.util.find_spec(file.parent.name):
+            importlib.import_module(f"{file.parent.name}.p2pl_commands").add_commands(commands)
 
 
 def add_pipeline(commands: Any) -> None:
@@ -112,7 +119,7 @@ def run_command(options: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)  # one thread a run, runs side by side: faster in all, and the same bytes on any machine
     with Progress([experiment.rounds for experiment in experiments]) as progress:
-        summaries = run_all(experiments, options.out, report=progress.report, announce=progress.announce)
+        summaries = run_all(experiments, options.out, None, progress.report, progress.announce, options.outputs)
     if options.json:
         print(json.dumps(summaries[0] if len(summaries) == 1 else {"runs": summaries}))
     else:
@@ -123,58 +130,6 @@ def build_command(options: argparse.Namespace) -> None:
     from p2pl.native.build import build
 
     print(f"the native engine is in {build()}")
-
-
-def experiments_of(
-    spec: str, changes: Sequence[str], seeds: str | None, tuned: tuple[str, str] | None = None
-) -> list[Experiment]:
-    """The experiments that the arguments of `p2pl run` ask for: every combination of the values given."""
-    grid: dict[str, list[Any]] = {}
-    if tuned is not None:
-        grid |= {key: [value] for key, value in chosen_of(*tuned).items()}
-    for change in changes:
-        key, separator, values = change.partition("=")
-        if not separator:
-            raise SpecError(f"--set {change}: expected KEY=VALUE, as in --set training.lr=0.01,0.05")
-        grid[key] = values_of(values, f"--set {key}")
-    if seeds is not None:
-        grid["seed"] = values_of(seeds, "--seeds")
-    base = Experiment.from_yaml(spec) if not spec.lstrip().startswith("{") else Experiment.of(mapping_of(spec))
-    return [base.replace(**dict(zip(grid, values, strict=True))) for values in itertools.product(*grid.values())]
-
-
-def chosen_of(file: str, arm: str) -> dict[str, Any]:
-    """What `p2pl tune` chose for an arm. Raises SpecError if the file cannot be read or has no such arm."""
-    outcome = read_yaml(file)  # JSON is YAML
-    if not isinstance(outcome, dict) or arm not in outcome:
-        raise SpecError(f"{file} has no arm '{arm}'{did_you_mean(arm, outcome or {})}")
-    chosen: dict[str, Any] = outcome[arm]["chosen"]
-    return chosen
-
-
-def values_of(text: str, where: str) -> list[Any]:
-    """`a,b` as YAML values; commas inside brackets do not separate. SpecError if there are none, or one twice."""
-    values = list(parse_yaml(f"[{text}]", f"{where} {text}"))
-    if not values or any(values.count(value) > 1 for value in values):
-        raise SpecError(f"{where}: expected one value or several different ones, got '{text}'")
-    return values
-
-
-def mapping_of(text: str) -> Any:
-    """A word as itself, `{...}` as the mapping it says."""
-    return parse_yaml(text, "what is given") if text.lstrip().startswith("{") else text
-
-
-def check_writable(path: Path) -> None:
-    """Raises SpecError, before hours of work, if a file could not be written there afterwards. Makes nothing."""
-    there = next(folder for folder in [path.parent, *path.absolute().parents] if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
-    except OSError as problem:
-        raise SpecError(f"cannot write {path}: {problem.strerror}") from None
-    if path.exists() and not path.is_file():
-        raise SpecError(f"cannot write {path}: it is not a file")
 
 
 def data_command(options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ for snapshot in simulate(Experiment(dataset="digits", devices=8, rounds=20)):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,8 @@ from p2pl.experiment import Experiment
 from p2pl.learners import choose_learner
 from p2pl.local_data import LocalData
 from p2pl.memory import check_room
-from p2pl.metrics import Meter, least_squares_optimum
-from p2pl.models.mlp import MLP
-from p2pl.scenario import Scenario, stage, started, tensors
+from p2pl.metrics import Meter
+from p2pl.scenario import Scenario, stage, tensors
 from p2pl.training import LocalWork
 
 
@@ -50,18 +49,25 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Setting:
-    """An experiment with everything in place, checked; only its initialization may refuse yet, before it trains.
+    """A scenario with everything in place, checked; only its initialization may refuse yet, before it trains."""
 
-    draw: makes the (K, P) independent draws of the devices' parameters, the same at each call.
-    """
-
-    experiment: Experiment
-    data: Dataset
+    scenario: Scenario
     algorithm: Algorithm
     work: LocalWork
     channel: Channel
     meter: Meter
-    draw: Callable[[], Tensor]
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.scenario.experiment
+
+    @property
+    def data(self) -> Dataset:
+        return self.scenario.data
+
+    def draw(self) -> Tensor:
+        """(K, P) independent draws of the devices' parameters, the same at each call."""
+        return self.scenario.draw()
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ def unfold(setting: Setting, resumed: Resumption | None = None) -> Iterator[Snap
 
 def first_parameters(setting: Setting) -> Tensor:
     """(K, P) parameters after initialization, see `p2pl.scenario`."""
-    return started(setting.experiment, setting.draw, setting.channel)
+    return setting.scenario.start(setting.channel)
 
 
 def observe(setting: Setting, number: int, phase: str, state: Any) -> Snapshot:
@@ -134,26 +140,17 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
     local = LocalData(inputs, targets, shards, experiment.training, experiment.seed)
     work = LocalWork(model, local, choose_learner(experiment, module, model, local), dtype)
     return Setting(
-        experiment=experiment,
-        data=known,
+        scenario=scenario,
         algorithm=registry.algorithm.call(experiment.algorithm),
         work=work,
         channel=scenario.channel(work.learner.library),
         meter=make_meter(scenario, work),
-        draw=scenario.draw,
     )
 
 
 def make_meter(scenario: Scenario, work: LocalWork) -> Meter:
     """A meter on the test samples that the spec has evaluated."""
-    known, shards, module = scenario.data, scenario.shards, scenario.module
-    chosen = scenario.evaluated()
+    known, chosen = scenario.data, scenario.evaluated()
     inputs, targets = tensors(known.x_test[chosen], known.y_test[chosen], scenario.dtype)
-    own, optimum = None, None
-    if known.regression:
-        if isinstance(module, MLP) and module.scales == [(1, 1)]:
-            bias = module.layers[0].bias is not None
-            optimum = torch.from_numpy(least_squares_optimum(known.x_train, known.y_train, shards, bias))
-    else:
-        own = torch.stack([torch.from_numpy(np.isin(np.arange(known.classes), known.y_train[s])) for s in shards])
+    own, optimum = scenario.own_classes(), scenario.optimum()
     return Meter(work.learner.outputs, inputs, targets, scenario.experiment.loss, own, optimum)

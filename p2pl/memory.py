@@ -25,6 +25,13 @@ def copy_of(x: Tensor) -> Tensor:
     return empty_like(x).copy_(x)
 
 
+def address(array: np.ndarray | Tensor | None) -> int | None:
+    """Where its numbers begin, for libraries in other languages; None for None."""
+    if array is None:
+        return None
+    return array.data_ptr() if isinstance(array, Tensor) else int(array.ctypes.data)
+
+
 def check_room(devices: int, parameters: int, dtype: torch.dtype) -> None:
     """Raises SpecError, before anything is drawn, if that many models will not fit into this machine's memory."""
     needed = TENSORS * devices * parameters * dtype.itemsize

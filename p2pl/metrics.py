@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from p2pl.batched import dense_targets
+from p2pl.losses import dense_targets
 
 ACCURACIES = (
     "accuracy_mean",

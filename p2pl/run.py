@@ -13,10 +13,11 @@ from p2pl import data, results
 from p2pl.checkpoint import Keeper, resumption
 from p2pl.engine import Setting, Snapshot, first_parameters, prepare, unfold
 from p2pl.experiment import Experiment
+from p2pl.outputs import Arrays, write_outputs
+from p2pl.recorder import Recorder
+from p2pl.summary import summarize
 
 Report = Callable[[Experiment, int, dict[str, Any] | None], None]
-
-SUMMARY = [name for name in results.COLUMNS if name not in ("run", "seed", "round", "phase", "status")]
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,16 @@ class Run:
     data: dict[str, str]
 
 
-def execute(setting: Setting, report: Report = lambda *_: None, keeper: Keeper | None = None) -> Run:
+def execute(
+    setting: Setting,
+    report: Report = lambda *_: None,
+    keeper: Keeper | None = None,
+    recorder: Recorder | None = None,
+) -> Run:
     """Run a prepared experiment to its end. report(experiment, round, measures) is called after each round.
 
-    With a keeper: from the run's checkpoint, if there is one, leaving checkpoints as it goes and at its end.
+    With a keeper: from the run's checkpoint, if there is one, leaving checkpoints as it goes and at its end. A recorder
+    takes every measured snapshot.
     """
     experiment, began = setting.experiment, time.perf_counter()
     found = keeper.find(setting) if keeper else None
@@ -49,6 +56,8 @@ def execute(setting: Setting, report: Report = lambda *_: None, keeper: Keeper |
                     "phase": snapshot.phase,
                 }
                 rows.append(place | snapshot.measures)
+                if recorder:
+                    recorder.take(snapshot)
             if snapshot.phase in ("start", setting.algorithm.phases[-1]) or status != "running":
                 report(experiment, snapshot.round, snapshot.measures)
                 if keeper and due(experiment, snapshot):
@@ -69,35 +78,21 @@ def due(experiment: Experiment, snapshot: Snapshot) -> bool:
     return snapshot.status != "running" or bool(every and snapshot.round and snapshot.round % every == 0)
 
 
-def summarize(experiment: Experiment, rows: Sequence[dict[str, Any]], status: str) -> dict[str, Any]:
-    """The last measured state, and the first round whose final phase reached `evaluation.target`; null if never.
-
-    rounds_to_target speaks of the mean accuracy of the devices, rounds_to_target_worst of the worst device. A diverged
-    run's accuracies are those before it diverged; `status` says so.
-    """
-    final = max((row["round"] for row in rows), default=0)
-    ends = {row["round"]: row for row in rows}  # the later phase of a round stays
-    summary: dict[str, Any] = {"run": experiment.key, "seed": experiment.seed, "status": status, "rounds": final}
-    summary |= {name: ends[final][name] if rows else None for name in SUMMARY}
-    target = experiment.evaluation.target
-    for name, column in (("rounds_to_target", "accuracy_mean"), ("rounds_to_target_worst", "accuracy_min")):
-        reached = [r for r, row in ends.items() if row[column] is not None and row[column] >= target]
-        summary[name] = min(reached, default=None)
-    return summary | {"target": target}
-
-
 def run_all(
     experiments: Sequence[Experiment],
     out: str | Path,
     root: str | Path | None = None,
     report: Report = lambda *_: None,
     announce: Callable[[str], None] = lambda _: None,
+    outputs: bool = False,
 ) -> list[dict[str, Any]]:
     """Run experiments one after another and write all their rows to `out`. Returns the summaries.
 
     All are prepared, and so checked, before the first trains. What is killed goes on when it is called again: finished
     runs are not repeated, others go on from their last checkpoint. announce(name) is called with each run's engine,
     before the run. Raises SpecError if one cannot run.
+
+    outputs: write those of the devices' networks, too (`p2pl.outputs`); such runs always begin at their beginning.
     """
     folder = None if root is None else Path(root)
     known = {choice: data.load(choice, folder) for choice in {experiment.dataset for experiment in experiments}}
@@ -106,16 +101,22 @@ def run_all(
             first_parameters(prepare(experiment, root, known[experiment.dataset]))
     keeper = Keeper(Path(out))
     runs = []
+    recorded: dict[str, Arrays] = {}
     for experiment in experiments:
         setting = prepare(experiment, root, known[experiment.dataset])
         announce(setting.work.learner.name)
-        runs.append(execute(setting, report, keeper))
+        recorder = Recorder(setting) if outputs else None
+        runs.append(execute(setting, report, None if outputs else keeper, recorder))
+        if recorder:
+            recorded[experiment.key] = recorder.arrays()
     facts = {
         "specs": {run.experiment.key: run.experiment.spec() for run in runs},
         "status": {run.experiment.key: run.summary["status"] for run in runs},
         "engines": {run.experiment.key: run.summary["engine"] for run in runs},
         "data": {run.data["name"]: run.data for run in runs},
     }
+    if outputs:
+        write_outputs(recorded, out)
     results.write(results.table_of([row for run in runs for row in run.rows]), out, facts)
     keeper.clear(experiments)
     return [run.summary for run in runs]

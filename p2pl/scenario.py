@@ -5,7 +5,6 @@ The engine and the theory both begin here, with the same draws of the same strea
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,6 +19,9 @@ from p2pl.channel import Channel
 from p2pl.data import Dataset
 from p2pl.experiment import Experiment
 from p2pl.memory import empty_like
+from p2pl.metrics import least_squares_optimum
+from p2pl.models.lazy import Lazy
+from p2pl.models.mlp import MLP
 from p2pl.native.library import Library
 from p2pl.network import Network
 from p2pl.registry import SpecError
@@ -66,6 +68,26 @@ class Scenario:
             Transmission(self.network, experiment.mixing, sizes, experiment.failures, experiment.seed), library
         )
 
+    def start(self, channel: Channel) -> Tensor:
+        """(K, P) parameters after initialization. Algorithms that use no graph start from the devices' own draws.
+
+        Raises SpecError for a lazy model that starts anywhere but where it is measured from.
+        """
+        seed = self.experiment.seed
+        start = self.draw()
+        if self.experiment.uses_graph:
+            start = registry.initialization.call(
+                self.experiment.initialization, draws=start, channel=channel, rng=stream(seed, "leader")
+            )
+        if isinstance(self.module, Lazy):
+            origin = torch.cat([p.reshape(-1) for p in self.module.frozen.parameters()])
+            if not torch.equal(start, origin.expand_as(start)):
+                raise SpecError(
+                    f"model '{self.experiment.model.name}' with alpha {self.module.alpha:g} begins at device 0's draw,"
+                    " so all devices must start there: set initialization: shared, and an algorithm with a graph"
+                )
+        return start
+
     def evaluated(self) -> np.ndarray:
         """Rows of the test set: the first `evaluation.samples` of a fixed random order, in theirs, or all.
 
@@ -77,6 +99,26 @@ class Scenario:
         if samples > len(rows):
             raise SpecError(f"evaluation.samples: the test set has only {len(rows)} samples")
         return np.sort(np.random.default_rng(0).permutation(rows)[:samples])
+
+    def own_classes(self) -> Tensor | None:
+        """(K, C) whether each device has samples of a class; None for regression."""
+        known = self.data
+        if known.regression:
+            return None
+        return torch.stack([torch.from_numpy(np.isin(np.arange(known.classes), known.y_train[s])) for s in self.shards])
+
+    def optimum(self) -> Tensor | None:
+        """(P,) minimizer of the average of the devices' losses: of a linear regression; None where it is not known."""
+        if not (self.data.regression and isinstance(self.module, MLP) and self.module.scales == [(1, 1)]):
+            return None
+        bias = self.module.layers[0].bias is not None
+        return torch.from_numpy(least_squares_optimum(self.data.x_train, self.data.y_train, self.shards, bias))
+
+    @property
+    def moments(self) -> int:
+        """How many times the run is evaluated: at its start, and after both phases of each due round."""
+        rounds, every = self.experiment.rounds, self.experiment.evaluation.every
+        return 1 + 2 * (rounds // every + bool(rounds % every))
 
 
 def stage(experiment: Experiment, root: str | Path | None = None, known: Dataset | None = None) -> Scenario:
@@ -97,15 +139,6 @@ def stage(experiment: Experiment, root: str | Path | None = None, known: Dataset
     scenario = Scenario(experiment, known, network, shards, draw_module(experiment, known, 0))
     scenario.module.to(scenario.dtype)
     return scenario
-
-
-def started(experiment: Experiment, draw: Callable[[], Tensor], channel: Channel) -> Tensor:
-    """(K, P) parameters after initialization. Algorithms that use no graph start from the devices' own draws."""
-    if not experiment.uses_graph:
-        return draw()
-    rng = stream(experiment.seed, "leader")
-    start: Tensor = registry.initialization.call(experiment.initialization, draws=draw(), channel=channel, rng=rng)
-    return start
 
 
 def shares(experiment: Experiment, known: Dataset) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ import pytest
 from commands import SPEC, p2pl
 
 from p2pl import results
-from p2pl.cli import experiments_of
+from p2pl.arguments import experiments_of
 from p2pl.registry import FAMILIES, SpecError
 from p2pl.results import load, read
 

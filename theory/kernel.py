@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
+from p2pl.models.lazy import Lazy
 from p2pl.models.mlp import MLP
 from p2pl.registry import SpecError
 from theory.dense import Perceptron
@@ -70,6 +71,8 @@ def ntk(
     output for one sample depends on others or on chance (BatchNorm in training mode, dropout), by name.
     """
     refuse_untreatable(module)
+    if isinstance(module, Lazy):
+        return ntk(module.module, parameters, left, right, averaged=averaged, memory=memory).mul_(module.alpha**2)
     form = form_of(module, parameters.detach().double(), left[:1].double())
     n, m, c = len(left), len(right), 1 if averaged else form.outputs
     own = 8 * n * m * c * c

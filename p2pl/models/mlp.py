@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from p2pl.registry import Count, NonNegative, model
+from p2pl.models.lazy import Lazy
+from p2pl.registry import Count, NonNegative, Positive, model
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,21 @@ def mlp(
     parametrization: Literal["standard", "ntk"] = "standard",
     bias: bool = True,
     bias_scale: NonNegative = 0.1,
-) -> MLP:
+    alpha: Positive = 1.0,
+) -> nn.Module:
     """A fully connected network with hidden layers of the given widths; by default 784-200-10 on MNIST.
 
     depth: how many times the list of widths is repeated: `hidden: [32], depth: 3` is 32, 32, 32.
 
     parametrization: `standard` is torch's nn.Linear with its default initialization; `ntk` is the one whose infinite
     width limit is the neural tangent kernel (see `MLP`), with biases multiplied by `bias_scale` (`ntk` only).
+
+    alpha: scale of what is learned, f_0 + alpha (f - f_0), see `Lazy`; all devices must start at device 0's draw (as by
+    `initialization: shared`), and the learning rate that does as much is 1 / alpha^2 as large.
     """
-    return MLP([math.prod(inputs), *list(hidden) * depth, outputs], activation, parametrization, bias, bias_scale)
+    widths = [math.prod(inputs), *list(hidden) * depth, outputs]
+    perceptron = MLP(widths, activation, parametrization, bias, bias_scale)
+    return perceptron if alpha == 1 else Lazy(perceptron, alpha)
 
 
 @model

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pl.local_data import LocalData
+from p2pl.memory import address
 from p2pl.models.mlp import MLP
 from p2pl.native.library import ACTIVATIONS, LOSSES, Job, Library
 
@@ -89,12 +90,6 @@ class Samples:
         self.given = given
         self.inputs = given.flatten(1).contiguous()
         self.active = nonzero_bits(self.inputs.numpy())
-
-
-def address(array: np.ndarray | Tensor | None) -> int | None:
-    if array is None:
-        return None
-    return array.data_ptr() if isinstance(array, Tensor) else int(array.ctypes.data)
 
 
 def nonzero_bits(inputs: np.ndarray) -> np.ndarray | None:

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from p2pl.memory import empty_like
-from p2pl.native.learner import address
+from p2pl.memory import address, empty_like
 from p2pl.native.library import Exchange, Library
 from p2pl.transmission import Weights
 

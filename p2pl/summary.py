@@ -1,0 +1,28 @@
+"""What is said of a run in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from p2pl import results
+from p2pl.experiment import Experiment
+
+SUMMARY = [name for name in results.COLUMNS if name not in ("run", "seed", "round", "phase", "status")]
+
+
+def summarize(experiment: Experiment, rows: Sequence[dict[str, Any]], status: str) -> dict[str, Any]:
+    """The last measured state, and the first round whose final phase reached `evaluation.target`; null if never.
+
+    rounds_to_target speaks of the mean accuracy of the devices, rounds_to_target_worst of the worst device. A diverged
+    run's accuracies are those before it diverged; `status` says so.
+    """
+    final = max((row["round"] for row in rows), default=0)
+    ends = {row["round"]: row for row in rows}  # the later phase of a round stays
+    summary: dict[str, Any] = {"run": experiment.key, "seed": experiment.seed, "status": status, "rounds": final}
+    summary |= {name: ends[final][name] if rows else None for name in SUMMARY}
+    target = experiment.evaluation.target
+    for name, column in (("rounds_to_target", "accuracy_mean"), ("rounds_to_target_worst", "accuracy_min")):
+        reached = [r for r, row in ends.items() if row[column] is not None and row[column] >= target]
+        summary[name] = min(reached, default=None)
+    return summary | {"target": target}

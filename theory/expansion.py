@@ -1,0 +1,110 @@
+"""An experiment's network about one point, and all the kernels that its dynamics need.
+
+    theta_k = theta_ref + J^T c_k + E^T a_k        J: the samples' slopes, E: anchors
+
+Anchors are the few directions that no sample spans: what sets a device's start apart from the reference (their mean),
+and, under weight decay, the reference itself. A common start without weight decay has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from p2pl.losses import dense_targets
+from p2pl.registry import SpecError
+from p2pl.scenario import Scenario, tensors
+from theory.kernel import ntk
+from theory.linear import Linearized
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What is predicted of whom. train: rows of all devices' samples, device after device; owners' slices in `held`.
+
+    targets: (N, C). held: of N C numbers, each device's. test: inputs. outputs: C.
+    """
+
+    train: Tensor
+    targets: Tensor
+    test: Tensor
+    test_targets: Tensor
+    held: list[slice]
+    outputs: int
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Samples:
+        known, shards, outputs = scenario.data, scenario.shards, scenario.data.classes
+        rows, chosen = np.concatenate(shards), scenario.evaluated()
+        train, targets = tensors(known.x_train[rows], known.y_train[rows], scenario.dtype)
+        test, test_targets = tensors(known.x_test[chosen], known.y_test[chosen], scenario.dtype)
+        ends = np.cumsum([0, *(len(shard) for shard in shards)]) * outputs
+        held = [slice(int(begin), int(end)) for begin, end in pairwise(ends)]
+        return cls(train, dense_targets(targets, outputs).double(), test, test_targets, held, outputs)
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """About `linear.reference`. N C training rows, T C test rows, M anchors.
+
+    anchors: (M, P). gram: (N C + M, N C + M), products of all rows of [J; E]; cross: (N C + M, T C), with the slopes of
+    the test samples. train_outputs, test_outputs: (N C,) and (T C,), of the network at the reference.
+    """
+
+    linear: Linearized
+    samples: Samples
+    anchors: Tensor
+    gram: Tensor
+    cross: Tensor
+    train_outputs: Tensor
+    test_outputs: Tensor
+
+    @classmethod
+    def about(cls, scenario: Scenario, samples: Samples, reference: Tensor, anchors: Tensor, memory: int) -> Expansion:
+        """The kernels take no more than `memory` bytes, or SpecError says what would do."""
+        linear, module = Linearized(scenario.module, reference), scenario.module
+        rows, extra = len(samples.train) * samples.outputs, len(anchors)
+        wanted = 8 * (rows + extra) * (rows + extra + len(samples.test) * samples.outputs)
+        if wanted > memory:
+            raise SpecError(
+                f"the kernels of N = {len(samples.train):,} training and {len(samples.test):,} test samples of"
+                f" C = {samples.outputs} outputs have {wanted:,} bytes, and {memory:,} are allowed: a smaller `samples`"
+                " or `evaluation.samples`, or more --memory would do"
+            )
+        gram = torch.empty(rows + extra, rows + extra, dtype=torch.float64)
+        cross = torch.empty(rows + extra, len(samples.test) * samples.outputs, dtype=torch.float64)
+        gram[:rows, :rows] = ntk(module, linear.reference, samples.train, samples.train, memory=memory)
+        cross[:rows] = ntk(module, linear.reference, samples.train, samples.test, memory=memory)
+        for number, anchor in enumerate(anchors, start=rows):
+            gram[number, :rows] = gram[:rows, number] = linear.push(anchor, samples.train).reshape(-1)
+            cross[number] = linear.push(anchor, samples.test).reshape(-1)
+        gram[rows:, rows:] = anchors @ anchors.T
+        outputs = (linear.outputs(inputs).reshape(-1) for inputs in (samples.train, samples.test))
+        return cls(linear, samples, anchors, gram, cross, *outputs)
+
+    def displacement(self, coefficients: Tensor) -> Tensor:
+        """theta - theta_ref, (P,), of coefficients (N C + M,): one vector-Jacobian product."""
+        of_samples, of_anchors = torch.split(coefficients, [len(coefficients) - len(self.anchors), len(self.anchors)])
+        pulled = self.linear.pull(of_samples.view(-1, self.samples.outputs), self.samples.train)
+        return pulled + of_anchors @ self.anchors
+
+
+def start_of(starts: Tensor, weight_decay: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The reference (P,), the anchors (M, P), and the devices' coefficients of them (K, M), of starts (K, P).
+
+    Under weight decay the reference is the first anchor.
+    """
+    unique, which = torch.unique(starts, dim=0, return_inverse=True)
+    reference = starts[0].double() if len(unique) == 1 else starts.double().mean(dim=0)
+    anchors = [reference[None]] if weight_decay else []
+    if len(unique) > 1:
+        anchors.append(unique.double() - reference)
+    directions = torch.cat(anchors) if anchors else torch.zeros(0, len(reference), dtype=torch.float64)
+    coefficients = torch.zeros(len(starts), len(directions), dtype=torch.float64)
+    if len(unique) > 1:
+        coefficients[torch.arange(len(starts)), which + bool(weight_decay)] = 1.0
+    return reference, directions, coefficients

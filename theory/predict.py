@@ -1,0 +1,154 @@
+"""A spec's curves as the theory has them: the same rows, columns and outputs as of its run, from its start alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from p2pl import data, results
+from p2pl.experiment import Experiment
+from p2pl.metrics import Meter, rms_distance
+from p2pl.options import LARGEST
+from p2pl.outputs import Arrays, check_size, write_outputs
+from p2pl.scenario import Scenario, stage
+from p2pl.summary import summarize
+from theory.dynamics import Dynamics, Moment
+from theory.kernel import MEMORY
+from theory.limits import warnings_of
+
+SOURCE = "theory"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to predict. memory: bytes for kernels. continuous: local steps as gradient flow over the same time."""
+
+    memory: int = MEMORY
+    continuous: bool = False
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """rows, summary: as of a run (`p2pl.run.Run`). facts: see `theory.limits`. outputs: see `p2pl.outputs`."""
+
+    rows: list[dict[str, Any]]
+    summary: dict[str, Any]
+    facts: dict[str, Any]
+    outputs: Arrays
+
+
+def predict(scenario: Scenario, way: Way, outputs: bool = False) -> Prediction:
+    """Predict one experiment. Raises SpecError for one that the theory cannot treat, saying which part, and why."""
+    began, experiment = time.perf_counter(), scenario.experiment
+    dynamics = Dynamics(scenario, way.memory, way.continuous)
+    samples = len(dynamics.samples.train) + len(dynamics.samples.test)
+    if outputs:
+        check_size(scenario.moments, len(scenario.shards), samples, scenario.data.classes, scenario.dtype.itemsize)
+    observer = Observer(scenario, dynamics)
+    rows: list[dict[str, Any]] = []
+    kept: list[Moment] = []
+    status = "finished"
+    for moment in dynamics.moments():
+        measures = observer.measure(moment)
+        if measures is None:
+            status = f"diverged at round {moment.round}"
+            break
+        place = {"run": experiment.key, "seed": experiment.seed, "round": moment.round, "phase": moment.phase}
+        rows.append(place | measures)
+        kept = [*kept, moment] if outputs else [moment]
+    if status != "finished":  # as in a run: a round that has gone wrong in one phase is no measurement in the other
+        rows = [row for row in rows if f"diverged at round {row['round']}" != status]
+    rows = [row | {"status": status} for row in rows]
+    origin = {"name": scenario.data.name, "source": scenario.data.source, "checksum": scenario.data.checksum}
+    summary = summarize(experiment, rows, status) | {"spec": experiment.spec(), "data": origin, "source": SOURCE}
+    facts = dynamics.facts()
+    summary |= {"growth_onset_lr": facts["growth_onset_lr"], "warnings": warnings_of(experiment, facts)}
+    kept_outputs = observer.arrays(kept) if outputs else {}
+    summary["seconds"] = round(time.perf_counter() - began, 3)
+    return Prediction(rows, summary, facts, kept_outputs)
+
+
+class Observer:
+    """Measures moments as `p2pl.metrics` measures models: outputs are linear, so an average model's are the average."""
+
+    def __init__(self, scenario: Scenario, dynamics: Dynamics) -> None:
+        self.scenario, self.dynamics = scenario, dynamics
+        samples = dynamics.samples
+        shape = (-1, len(samples.test), samples.outputs)
+        self.meter = Meter(
+            lambda rows, _: rows.view(shape),
+            samples.test,
+            samples.test_targets,
+            scenario.experiment.loss,
+            scenario.own_classes(),
+            None,
+        )
+        self.optimum = scenario.optimum()
+
+    def measure(self, moment: Moment) -> dict[str, Any] | None:
+        """A row of results, but for the run and the round; None for outputs whose losses a run could not hold."""
+        measures = self.meter.measure(moment.test.flatten(1))
+        if not all(abs(value) < LARGEST for value in measures.values() if isinstance(value, float)):
+            return None
+        measures["consensus_distance"] = moment.disagreement
+        if self.optimum is not None:
+            models = self.parameters(moment)
+            measures["distance_to_optimum"] = rms_distance(models, self.optimum)
+            measures["distance_to_optimum_of_average"] = rms_distance(models.mean(dim=0, keepdim=True), self.optimum)
+        return measures | {"messages": moment.messages, "bytes_sent": moment.bytes_sent}
+
+    def parameters(self, moment: Moment) -> Tensor:
+        """(K, P), in float64."""
+        expansion = self.dynamics.expansion
+        return torch.stack([expansion.linear.reference + expansion.displacement(one) for one in moment.coefficients])
+
+    def arrays(self, moments: Sequence[Moment]) -> dict[str, np.ndarray]:
+        """See `p2pl.outputs`; in the type of the run's numbers."""
+        dtype = self.scenario.dtype
+        return {
+            "rounds": np.array([moment.round for moment in moments]),
+            "phases": np.array([moment.phase for moment in moments]),
+            "train": torch.stack([moment.train.to(dtype) for moment in moments]).numpy(),
+            "test": torch.stack([moment.test.to(dtype) for moment in moments]).numpy(),
+            "targets": self.dynamics.samples.targets.numpy(),
+            "start": self.dynamics.exchanges.starts.numpy(),
+            "end": self.parameters(moments[-1]).to(dtype).numpy(),
+        }
+
+
+def predict_all(
+    experiments: Sequence[Experiment], out: str | Path, way: Way, outputs: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Predict experiments one after another, and in the end write all their rows to `out`. Yields the summaries.
+
+    The file is a results file (see `p2pl.results`) with one column more, source, which says "theory".
+    """
+    known = {choice: data.load(choice) for choice in {experiment.dataset for experiment in experiments}}
+    found, recorded = [], {}
+    for experiment in experiments:
+        one = predict(stage(experiment, known=known[experiment.dataset]), way, outputs)
+        yield one.summary
+        found.append(one)
+        if outputs:
+            recorded[experiment.key] = one.outputs
+    if outputs:
+        write_outputs(recorded, out)
+    summaries = [one.summary for one in found]
+    facts = {
+        "specs": {summary["run"]: summary["spec"] for summary in summaries},
+        "status": {summary["run"]: summary["status"] for summary in summaries},
+        "engines": {summary["run"]: SOURCE for summary in summaries},
+        "data": {summary["data"]["name"]: summary["data"] for summary in summaries},
+        "range": {one.summary["run"]: one.facts for one in found},
+        "way": asdict(way),
+    }
+    table = results.table_of([row for one in found for row in one.rows])
+    results.write(table.append_column("source", pa.array([SOURCE] * len(table))), out, facts)
