@@ -1,4 +1,5 @@
-# From the table of experiments to the figures: data -> simulate -> collect -> figure.
+# From the table of experiments to the figures: data -> simulate -> collect -> figure; what the theory is to predict goes
+# through observe (a run that keeps its networks' outputs), predict and compare before it is collected.
 #
 #   snakemake --cores 8                                     everything of config/config.yaml
 #   snakemake --cores 8 --configfile config/smoke.yaml      another table, into the folder it names under `pathvars`
@@ -30,14 +31,16 @@ validate(TABLE, "config/schema.yaml")
 
 BLOCKS = sweep.index(TABLE)  # name of an experiment -> its cells
 CELLS = {cell.key: cell for cells in BLOCKS.values() for cell in cells}
-TABLES = {  # what its cells follow from, for `p2pl collect`; the prose is for readers
+OBSERVED = "|".join(sorted({cell.key for cell in CELLS.values() if cell.predict})) or "none"
+TABLES = sweep.tables(BLOCKS)  # name -> the folder of its cells' files, and the cells
+ENTRIES = {  # what its cells follow from, for `p2pl collect`; the prose is for readers
     name: {
         "defaults": TABLE.get("defaults"),
         "experiments": {name: {key: entry[key] for key in entry if key not in ("asks", "shows")}},
     }
     for name, entry in TABLE["experiments"].items()
 }
-FIGURES = {figure: blocks for figure, blocks in needs().items() if set(blocks) <= set(BLOCKS)}
+FIGURES = {figure: tables for figure, tables in needs().items() if set(tables) <= set(TABLES)}
 
 
 localrules:
@@ -60,9 +63,12 @@ wildcard_constraints:
     cell="[0-9a-f]{12}",
 
 
+ruleorder: observe > simulate
+
+
 rule all:
     input:
-        expand("<results>/tables/{block}.parquet", block=BLOCKS),
+        expand("<results>/tables/{table}.parquet", table=TABLES),
         expand("<results>/figures/{figure}.pdf", figure=FIGURES),
         "<results>/claims.md",
 
@@ -100,23 +106,83 @@ rule simulate:
         "p2pl run {params.spec:q} --seeds {params.seeds} {params.tuned} --out {output} > {log} 2>&1"
 
 
-rule collect:
+rule observe:
     input:
-        lambda w: [f"<results>/runs/{cell.key}.parquet" for cell in BLOCKS[w.block]],
+        data=lambda w: f"<results>/data/{CELLS[w.cell].experiment.dataset.name}.json",
     output:
-        table="<results>/tables/{block}.parquet",
-        block="<results>/tables/{block}.json",
+        run="<results>/runs/{cell}.parquet",
+        outputs=temp("<results>/runs/{cell}.outputs.npz"),
     log:
-        "<results>/logs/tables/{block}.log",
+        "<results>/logs/runs/{cell}.log",
+    wildcard_constraints:
+        cell=OBSERVED,
+    conda:
+        "config/environment.yaml"
+    threads: 1
+    params:
+        spec=lambda w: CELLS[w.cell].spec,
+        seeds=lambda w: ",".join(map(str, CELLS[w.cell].seeds)),
+        code=lambda w: fingerprint.of_experiment(CELLS[w.cell].experiment),
+    shell:
+        "p2pl run {params.spec:q} --seeds {params.seeds} --outputs --out {output.run} > {log} 2>&1"
+
+
+rule predict:
+    input:
+        data=lambda w: f"<results>/data/{CELLS[w.cell].experiment.dataset.name}.json",
+    output:
+        theory="<results>/predictions/{way}/{cell}.parquet",
+        outputs=temp("<results>/predictions/{way}/{cell}.outputs.npz"),
+    log:
+        "<results>/logs/predictions/{way}/{cell}.log",
+    conda:
+        "config/environment.yaml"
+    threads: 1
+    params:
+        spec=lambda w: CELLS[w.cell].spec,
+        seeds=lambda w: ",".join(map(str, CELLS[w.cell].seeds)),
+        code=lambda w: fingerprint.of_experiment(CELLS[w.cell].experiment, "theory/predict.py"),
+    shell:
+        "p2pl predict {params.spec:q} --seeds {params.seeds} --cuts {wildcards.way} --outputs --out {output.theory} "
+        "> {log} 2>&1"
+
+
+rule compare:
+    input:
+        run="<results>/runs/{cell}.parquet",
+        observed="<results>/runs/{cell}.outputs.npz",
+        theory="<results>/predictions/{way}/{cell}.parquet",
+        predicted="<results>/predictions/{way}/{cell}.outputs.npz",
+    output:
+        "<results>/comparisons/{way}/{cell}.parquet",
+    log:
+        "<results>/logs/comparisons/{way}/{cell}.log",
     conda:
         "config/environment.yaml"
     params:
-        block=lambda w: json.dumps(TABLES[w.block]),
-        runs=subpath(input[0], parent=True),
+        code=fingerprint.of_files("theory/compare.py"),
+    shell:
+        "p2pl compare {input.run} {input.theory} --out {output} > {log} 2>&1"
+
+
+rule collect:
+    input:
+        lambda w: [f"<results>/{TABLES[w.table][0]}/{cell.key}.parquet" for cell in TABLES[w.table][1]],
+    output:
+        table="<results>/tables/{table}.parquet",
+        block="<results>/tables/{table}.json",
+    log:
+        "<results>/logs/tables/{table}.log",
+    conda:
+        "config/environment.yaml"
+    params:
+        entry=lambda w: json.dumps(ENTRIES[TABLES[w.table][1][0].block]),
+        block=lambda w: TABLES[w.table][1][0].block,
+        files=subpath(input[0], parent=True),
         code=fingerprint.of_files("p2pl/results.py"),
     shell:
-        "printf '%s\\n' {params.block:q} > {output.block} && "
-        "p2pl collect {output.block} {wildcards.block} --runs {params.runs} --out {output.table} > {log} 2>&1"
+        "printf '%s\\n' {params.entry:q} > {output.block} && "
+        "p2pl collect {output.block} {params.block} --runs {params.files} --out {output.table} > {log} 2>&1"
 
 
 rule tune:
@@ -136,7 +202,7 @@ rule tune:
 
 rule figure:
     input:
-        lambda w: [f"<results>/tables/{block}.parquet" for block in FIGURES[w.figure]],
+        lambda w: [f"<results>/tables/{table}.parquet" for table in FIGURES[w.figure]],
     output:
         pdf="<results>/figures/{figure}.pdf",
         png=report(
@@ -159,7 +225,7 @@ rule figure:
 
 rule claims:
     input:
-        expand("<results>/tables/{block}.parquet", block=BLOCKS),
+        expand("<results>/tables/{table}.parquet", table=[name for name in TABLES if not name.endswith(".theory")]),
     output:
         table=report("<results>/claims.md", category="Claims"),
         evidence="<results>/claims.json",

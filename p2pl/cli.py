@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = parser().parse_args(given)
     try:
-        done = warm.ask(given) if options.command is run_command else None
+        done = warm.ask(given) if "warm" in options else None
         if done is not None:
             return done
         options.command(options)
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         "--tuned", nargs=2, metavar=("FILE", "ARM"), help="lay over the spec what `p2pl tune` chose for an arm"
     )
     run.add_argument("--json", action="store_true", help="print the summary as JSON (several runs: {'runs': [...]})")
-    run.set_defaults(command=run_command)
+    run.set_defaults(command=run_command, warm=True)
 
     add_pipeline(commands)
 

@@ -22,9 +22,9 @@ PACKAGES = ("p2pl", "paper_figures", "theory")
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-def of_experiment(experiment: Experiment) -> str:
-    """Twelve hexadecimal digits for all the code that a run of `experiment` executes."""
-    parts = [of_files("p2pl/run.py")]
+def of_experiment(experiment: Experiment, start: str = "p2pl/run.py") -> str:
+    """Twelve hexadecimal digits for all the code that a run of `experiment`, or whatever `start` does, executes."""
+    parts = [of_files(start)]
     parts += [of_component(family, component.name) for family, component in experiment.components]
     return _short(*parts)
 

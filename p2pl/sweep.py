@@ -7,6 +7,7 @@ topologies:
   grid: {training.lr: [.05, .1]}                                (crossed with every arm)
   seeds: 5                                                      (0..4, or a list)
   tuned: learning_rates           (a block of the same arms: each arm takes what was best there, on that block's seeds)
+  predict: [none, geometric]      (each run is predicted by the theory, too, with these `--cuts`, and compared)
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Cell:
     """One experiment of a block with all its seeds, its arm, and the labels of its grid values.
 
     tuned: the block whose outcome (see `p2pl.tuning`) is laid over the experiment when it is run; None for none.
+    predict: with which cuts the theory predicts it; by none if empty.
     """
 
     block: str
@@ -38,6 +40,7 @@ class Cell:
     experiment: Experiment
     seeds: tuple[int, ...]
     tuned: str | None = None
+    predict: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -93,7 +96,8 @@ def cells(table: Mapping[str, Any], block: str) -> list[Cell]:
             except SpecError as problem:
                 raise SpecError(f"experiment '{block}'{f', arm {arm!r}' if arm else ''}: {problem}") from None
             told = {key: shown[key][grid[key].index(value)] for key, value in values.items()}
-            found.append(Cell(block, str(arm), told, experiment, seeds_of(entry.get("seeds", 5)), entry.get("tuned")))
+            seeds, ways = seeds_of(entry.get("seeds", 5)), tuple(entry.get("predict") or ())
+            found.append(Cell(block, str(arm), told, experiment, seeds, entry.get("tuned"), ways))
     return found
 
 
@@ -113,6 +117,8 @@ def checked(entry: Any, block: str) -> Mapping[str, Any]:
         raise SpecError(f"experiment '{block}': each key of the grid has a list of values")
     if any(values.count(value) > 1 for values in grid.values() for value in values):
         raise SpecError(f"experiment '{block}': a value of the grid is given twice")
+    if entry.get("tuned") and entry.get("predict"):
+        raise SpecError(f"experiment '{block}' takes tuned values, which a prediction cannot: leave out one of the two")
     if "seed" in [*grid, *(entry.get("base") or {}), *(key for changes in arms.values() for key in changes or {})]:
         raise SpecError(f"experiment '{block}': say `seeds`, beside base and grid, and not `seed`")
     return entry
@@ -163,6 +169,20 @@ def index(table: Mapping[str, Any]) -> dict[str, list[Cell]]:
     for cell in itertools.chain(*found.values()):
         if cell.tuned is not None:
             check_tuning(cell, found)
+    return found
+
+
+def tables(blocks: Mapping[str, list[Cell]]) -> dict[str, tuple[str, list[Cell]]]:
+    """Every table that is collected: its name -> the folder of its cells' files, and the cells.
+
+    `block`, of its runs; and for each way to predict them `block.way.theory`, of predictions, and `block.way.errors`,
+    of how far these are from the runs.
+    """
+    found = {block: ("runs", own) for block, own in blocks.items()}
+    for block, own in blocks.items():
+        for way in own[0].predict:
+            found[f"{block}.{way}.theory"] = f"predictions/{way}", own
+            found[f"{block}.{way}.errors"] = f"comparisons/{way}", own
     return found
 
 

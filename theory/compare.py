@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
 
 from p2pl import results
@@ -42,7 +43,10 @@ Say = Callable[[str], None]
 
 
 def compare(run: Path, theory: Path, say: Say = lambda _: None) -> list[dict[str, Any]]:
-    """The errors of every run that both files have: MEASURES, `run`, `seed` and `warnings`.
+    """The errors of every run that both files have.
+
+    Of each MEASURES, `run`, `seed`, `growth_onset_lr` (None where it is not
+    known), `kernel_drift` (see `drift`) and `warnings`.
 
     Devices' outputs (see `p2pl.outputs`) that a file lacks are had by running, or predicting, again; say(sentence) is
     told so. Raises SpecError if the files have no run in common, or are not what they should be.
@@ -67,10 +71,19 @@ def compare(run: Path, theory: Path, say: Say = lambda _: None) -> list[dict[str
         way = Way(**found[theory].attrs["way"])
         of_theory = read_outputs(theory, key) or predict(stage(experiment), way, outputs=True).outputs
         errors = errors_of_rows(seen, predicted) | errors_of_outputs(of_run, of_theory)
-        warnings = warnings_of(experiment, found[theory].attrs["range"][key], drift(experiment, of_run))
+        facts, moved = found[theory].attrs["range"][key], drift(experiment, of_run)
         report.append({"run": key, "seed": experiment.seed, **{name: errors[name] for name in MEASURES}})
-        report[-1]["warnings"] = warnings
+        report[-1] |= {"growth_onset_lr": facts["growth_onset_lr"], "kernel_drift": moved}
+        report[-1]["warnings"] = warnings_of(experiment, facts, moved)
     return report
+
+
+def write_report(report: list[dict[str, Any]], run: Path, theory: Path, out: Path) -> None:
+    """The report as a file like that of results: a row for each run, MEASURES and facts in columns, specs and all."""
+    kinds = {"run": pa.string(), "seed": pa.int64(), "warnings": pa.list_(pa.string())}
+    columns = [(name, kinds.get(name, pa.float64())) for name in report[0]]
+    facts = {**results.read(theory)[1], **results.read(run)[1]}  # of both, and of the run what both have
+    results.write(pa.Table.from_pylist(report, schema=pa.schema(columns)), out, facts)
 
 
 def run_again(experiment: Experiment, seen: pd.DataFrame) -> Arrays:

@@ -70,15 +70,18 @@ class Frame:
         self.scenario, self.samples, self.expansion, self.continuous = scenario, samples, expansion, continuous
         self.names = [name for name in SLOTS if name in slots]
         self.gaining = [name for name in self.names if name in ("x", "velocity")]
-        gram, self.rows = expansion.gram, len(samples.train) * samples.outputs
+        self.rows = len(samples.train) * samples.outputs
 
         def columns(look: Callable[[Slots], Slots]) -> Columns:
             return Columns(look(slots), [look(one) for one in under_way])
 
-        self.train = columns(lambda some: {name: torch.cat([c, c @ gram], dim=1) for name, c in some.items()})
-        self.test = columns(lambda some: {name: c @ expansion.cross for name, c in some.items()})
+        self.train = columns(
+            lambda some: {name: torch.cat([c, expansion.at_train(c)], dim=1) for name, c in some.items()}
+        )
+        self.test = columns(lambda some: {name: expansion.at_test(c) for name, c in some.items()})
         residual = samples.targets.reshape(-1) - expansion.train_outputs
-        self.devices = Devices(scenario, gram[: self.rows, : self.rows], residual, samples.held, continuous)
+        kernels = [expansion.gram[own, own].double() for own in samples.held]
+        self.devices = Devices(scenario, kernels, residual, samples.held, continuous)
 
     def learn(self, number: int, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
         """See `Devices.learn`; of the slots that are there."""
@@ -95,13 +98,13 @@ class Frame:
         added = torch.zeros(len(gains), devices, 2 * width, dtype=torch.float64)
         for k, own in enumerate(self.samples.held):
             added[:, k, own] = gains[:, own]
-            added[:, k, width:] = gains[:, own] @ self.expansion.gram[own]
+            added[:, k, width:] = self.expansion.at_train(gains[:, own], own)
         return dict(zip(self.gaining, added, strict=True))
 
     def at_test(self, gains: Sequence[Tensor]) -> Iterator[Slots]:
         """What the gains of many phases add to the test columns, phase by phase: one product for each device."""
         together = torch.stack([*gains])
-        added = torch.stack([together[..., own] @ self.expansion.cross[own] for own in self.samples.held], dim=2)
+        added = torch.stack([self.expansion.at_test(together[..., own], own) for own in self.samples.held], dim=2)
         yield from (dict(zip(self.gaining, part, strict=True)) for part in added)
 
     def seen(self) -> Seen:

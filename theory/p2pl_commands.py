@@ -24,13 +24,14 @@ def add_commands(commands: Any) -> None:
         "--cuts", default="none", help="rounds after which to linearize anew, e.g. 2,5,10; or geometric: 2,4,8,..."
     )
     predict.add_argument("--json", action="store_true", help="print the summary as JSON (several: {'runs': [...]})")
-    predict.set_defaults(command=predict_command)
+    predict.set_defaults(command=predict_command, warm=True)
 
     compare = commands.add_parser("compare", help="say how far a prediction is from the run")
     compare.add_argument("run", type=Path, help="results of `p2pl run`")
     compare.add_argument("theory", type=Path, help="results of `p2pl predict` of the same spec")
+    compare.add_argument("--out", type=Path, help="write the errors as a table, too, .parquet")
     compare.add_argument("--json", action="store_true", help="print the errors as JSON (several runs: {'runs': [...]})")
-    compare.set_defaults(command=compare_command)
+    compare.set_defaults(command=compare_command, warm=True)
 
 
 def predict_command(options: argparse.Namespace) -> None:
@@ -65,9 +66,13 @@ def cuts_of(text: str) -> list[int] | str:
 
 
 def compare_command(options: argparse.Namespace) -> None:
-    from theory.compare import MEASURES, compare
+    from theory.compare import MEASURES, compare, write_report
 
+    if options.out:
+        check_writable(options.out)
     report = compare(options.run, options.theory, lambda words: print(words, file=sys.stderr, flush=True))
+    if options.out:
+        write_report(report, options.run, options.theory, options.out)
     if options.json:
         print(json.dumps(report[0] if len(report) == 1 else {"runs": report}))
         return

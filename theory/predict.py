@@ -60,7 +60,7 @@ def predict(scenario: Scenario, way: Way, outputs: bool = False) -> Prediction:
     samples = len(dynamics.samples.train) + len(dynamics.samples.test)
     if outputs:
         check_size(scenario.moments, len(scenario.shards), samples, scenario.data.classes, scenario.dtype.itemsize)
-    observer = Observer(scenario, dynamics)
+    observer, run = Observer(scenario, dynamics), {"run": experiment.key, "seed": experiment.seed}
     rows: list[dict[str, Any]] = []
     kept: list[Moment] = []
     status = "finished"
@@ -69,8 +69,7 @@ def predict(scenario: Scenario, way: Way, outputs: bool = False) -> Prediction:
         if measures is None:
             status = f"diverged at round {moment.round}"
             break
-        place = {"run": experiment.key, "seed": experiment.seed, "round": moment.round, "phase": moment.phase}
-        rows.append(place | measures)
+        rows.append(run | {"round": moment.round, "phase": moment.phase} | measures)
         kept = [*kept, moment] if outputs else [moment]
     if status != "finished":  # as in a run: a round that has gone wrong in one phase is no measurement in the other
         rows = [row for row in rows if f"diverged at round {row['round']}" != status]

@@ -1,0 +1,66 @@
+"""Claims about how far a prediction is from the run: effects of tables that `p2pl compare` writes, one row a run.
+
+    Error       a column, of the runs of one setting                                      per cent, or points
+    PowerLaw    slope of ln(error) against ln(factor) over many settings, less an expected one     exponent
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from p2pl.effects import Measured, NotRun, Where, select
+from p2pl.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Error:
+    """A column, in per cent, of the runs at `where`. A seed of which it is not known has no value."""
+
+    where: Where
+    value: str
+    unit: str = "%"
+
+    def measure(self, table: pd.DataFrame) -> Measured:
+        return exact(100 * errors(table, self.where, self.value))
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """By which power of a factor a column falls, seed by seed: a least-squares slope of logarithms; less `expected`.
+
+    x: the factor, of a run's experiment.
+    """
+
+    where: Where
+    value: str
+    x: Callable[[Experiment], float]
+    expected: float = 0.0
+    unit: str = "exponent"
+
+    def measure(self, table: pd.DataFrame) -> Measured:
+        rows = select(table, self.where)
+        factor = rows["run"].map(lambda run: self.x(Experiment.of(table.attrs["specs"][run])))
+        if factor.nunique() < 2:
+            raise NotRun(f"no two values of the factor with {dict(self.where)}")
+        logs = pd.DataFrame({"seed": rows["seed"], "x": np.log(factor), "y": np.log(rows[self.value])})
+        slopes = {seed: np.polyfit(some["x"], some["y"], 1)[0] - self.expected for seed, some in logs.groupby("seed")}
+        return exact(pd.Series(slopes, dtype=float))
+
+
+def errors(table: pd.DataFrame, where: Where, value: str) -> pd.Series:
+    """The column by seed. Raises ValueError if there are several runs of a seed, which would be taken for one."""
+    rows = select(table, where)
+    if rows.duplicated("seed").any():
+        raise ValueError(f"several runs of one seed with {dict(where)}: say which is meant")
+    found: pd.Series = rows.set_index("seed")[value].astype(float)
+    return found
+
+
+def exact(values: pd.Series) -> Measured:
+    """No bounds; where there is no number, nothing is known."""
+    known = values.dropna()
+    return Measured(known, known * 0, unknown=len(values) - len(known))

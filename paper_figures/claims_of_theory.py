@@ -1,0 +1,72 @@
+"""The claims about predicted dynamics; see `paper_figures.claims`, which judges them with all others.
+
+The errors are those of `p2pl compare`: the largest over all evaluated moments, both phases, all devices.
+"""
+
+from __future__ import annotations
+
+from p2pl.errors import Error, PowerLaw
+from p2pl.experiment import Experiment
+from p2pl.verdicts import Claim, Rule, below, within
+
+DYNAMICS, OURS = "arXiv 2409.15267 [A]", "[C]"
+WIDTHS, CUTS = "theory_width.none.errors", "theory_cuts.geometric.errors"
+LAZY, SETTINGS = "theory_lazy.none.errors", "theory_settings.none.errors"
+SAID = {
+    "test_predictions": "test outputs, of their change",
+    "train_loss": "training loss",
+    "test_accuracy": "test accuracy",
+    "disagreement": "disagreement",
+}
+
+
+def width(experiment: Experiment) -> float:
+    return float(experiment.model.options["hidden"][0])
+
+
+def alpha(experiment: Experiment) -> float:
+    return float(experiment.model.options["alpha"])
+
+
+def bounded(experiment: str, arm: str, units: int, source: str, **limits: float) -> tuple[Claim, ...]:
+    """That a network's prediction errs by less than so many per cent in each of these measures."""
+    where = {"arm": arm, "model.hidden": f"[{units}]"}
+    how = "linearized anew at rounds 2, 4, 8, ..." if experiment == CUTS else "from one linearization at the start"
+    return tuple(
+        Claim(
+            f"{arm} {units}{', cuts' if experiment == CUTS else ''}: {value}",
+            f"{units} {arm} units, {how}: error in {SAID[value]} below {limit:g}"
+            f" {'points' if value == 'test_accuracy' else '%'}.",
+            source,
+            experiment,
+            Error(where, value, "points" if value == "test_accuracy" else "%"),
+            below(limit),
+        )
+        for value, limit in limits.items()
+    )
+
+
+def falls(experiment: str, arm: str, power: float, rule: Rule) -> Claim:
+    says = f"The error in test outputs falls as width^{power:g}: {arm}."
+    effect = PowerLaw({"arm": arm}, "test_predictions", width, power)
+    return Claim(f"width^{power:g}, {arm}", says, OURS, experiment, effect, rule)
+
+
+THEORY = (
+    *bounded(WIDTHS, "relu", 1024, DYNAMICS, test_predictions=5, train_loss=8, test_accuracy=1.5),
+    *bounded(WIDTHS, "relu", 4096, DYNAMICS, test_predictions=2.5, train_loss=5, test_accuracy=1, disagreement=8),
+    *bounded(WIDTHS, "erf", 1024, DYNAMICS, test_predictions=2, train_loss=2),
+    falls(WIDTHS, "relu", -0.5, within(0.15)),
+    falls(WIDTHS, "erf", -0.5, within(0.15)),
+    *bounded(CUTS, "relu", 1024, OURS, test_predictions=1.5, train_loss=2, test_accuracy=1),
+    *bounded(CUTS, "relu", 256, OURS, test_predictions=5, train_loss=2.5),
+    *bounded(CUTS, "erf", 256, OURS, test_predictions=2, train_loss=1),
+    Claim("lazy, alpha 64", "256 erf units, alpha = 64: error in test outputs below 0.1 %.", OURS, LAZY,
+          Error({"arm": "64"}, "test_predictions"), below(0.1)),
+    Claim("alpha^-1", "The error in test outputs falls as 1 / alpha.", OURS, LAZY,
+          PowerLaw({}, "test_predictions", alpha, -1), within(0.1)),
+    *(Claim(f"predicted: {arm}", f"512 relu units, {arm}: error in test outputs below 10 %.", DYNAMICS, SETTINGS,
+            Error({"arm": arm}, "test_predictions"), below(10))
+      for arm in ("complete graph", "star", "60 % of links fail", "IID", "mixing before learning", "DGD", "MNIST",
+                  "16 devices")),
+)  # fmt: skip
