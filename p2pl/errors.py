@@ -1,7 +1,7 @@
 """Claims about how far a prediction is from the run: effects of tables that `p2pl compare` writes, one row a run.
 
-    Error       a column, of the runs of one setting                                      per cent, or points
-    PowerLaw    slope of ln(error) against ln(factor) over many settings, less an expected one     exponent
+Error       a column, of the runs of one setting                                      per cent, or points
+PowerLaw    slope of ln(error) against ln(factor) over many settings, less an expected one     exponent
 """
 
 from __future__ import annotations
