@@ -73,8 +73,8 @@ class TorchProduct:
 
     def _packets_at_once(self, now: Tensor, then: Tensor, width: int) -> Tensor:
         """A dense matrix for each packet, made where the tensors are; the last may be short."""
-        weights, packets = self.weights, self.weights.link.shape[1]
-        own, link = (torch.from_numpy(part.T.copy()).to(now) for part in (weights.own, weights.link))
+        weights, packets = self.weights, -(-now.shape[1] // width)  # of a longer message these may be the first ones
+        own, link = (torch.from_numpy(part[:, :packets].T.copy()).to(now) for part in (weights.own, weights.link))
         receivers, senders = (torch.from_numpy(part).to(now.device) for part in (weights.receivers, weights.senders))
         matrices = now.new_zeros((packets, len(now), len(now)))
         matrices[:, receivers, senders] = link

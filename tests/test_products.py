@@ -74,14 +74,16 @@ def test_packets_are_the_native_products_however_dense(libraries: list[Library])
     columns=st.integers(1, 300),
     density=st.floats(0, 1),
     packet=st.sampled_from([7, 64, 362]),
+    more=st.integers(0, 2),
     late=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_packets_of_few_devices_are_multiplied_at_once(
-    devices: int, columns: int, density: float, packet: int, late: bool, seed: int
+    devices: int, columns: int, density: float, packet: int, more: int, late: bool, seed: int
 ) -> None:
+    """Also those at the beginning of a longer message."""
     rng = np.random.default_rng(seed)
-    weights = drawn(devices, density, -(-columns // packet), rng)
+    weights = drawn(devices, density, -(-columns // packet) + more, rng)
     now, other = (torch.from_numpy(rng.standard_normal((devices, columns))) for _ in range(2))
     then = other if late else now
     form = TorchProduct(weights, now)
