@@ -150,5 +150,8 @@ def test_a_prediction_that_grows_without_bound_ends_as_a_diverged_run_does(tmp_p
     wild = SPEC | {"training": {"lr": 1e4, "batch_size": "full"}, "model": "linear", "rounds": 40}
     code, text, _ = p2pl("predict", json.dumps(wild), "--out", tmp_path / "t", "--json", capsys=capsys)
     assert code == 0
-    assert json.loads(text)["status"].startswith("diverged at round ")
+    summary = json.loads(text)
+    assert summary["status"].startswith("diverged at round ")
+    assert "past the onset of growth" in summary["warnings"][0]
+    assert 0 < summary["growth_onset_lr"] < 1e4
     assert "NaN" not in text

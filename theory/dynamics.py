@@ -26,6 +26,7 @@ from theory.exchanges import Exchanges
 from theory.expansion import Expansion, Samples, start_of
 from theory.frame import Frame, Moment, Seen
 from theory.kernel import MEMORY
+from theory.onset import onset_of
 from theory.orders import order_of
 
 BLOCK = 32  # rounds whose test outputs are computed together
@@ -136,7 +137,7 @@ class Dynamics:
             "spread": float(apart),
             "rows": len(self.samples.train) * self.samples.outputs,
             "parameters": starts.shape[1],
-            "growth_onset_lr": None,
+            "growth_onset_lr": onset_of(self.scenario, self.expansion),
             "jumps": self.jumps,
         }
 
