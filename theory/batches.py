@@ -1,0 +1,49 @@
+"""The mini-batches of all devices side by side, the same rows in the same order as the run takes them; and one step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from p2pl.experiment import Training
+from p2pl.local_data import LocalData
+
+
+class Batches(NamedTuple):
+    """rows: (S, K, b) row numbers of the training samples, repeated where a batch is smaller.
+
+    weights: (S, K, b), 1 / size of the batch, 0 for what only fills up; all 0 for a device that has finished before.
+    """
+
+    rows: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, data: LocalData, round: int, dtype: torch.dtype) -> Batches:
+        """Those of one round."""
+        plans = [list(data.batches(device, round)) for device in range(len(data.shards))]
+        steps, size = max(map(len, plans)), max(len(batch) for plan in plans for batch in plan)
+        rows = np.zeros((steps, len(plans), size), dtype=np.int64)
+        weights = np.zeros((steps, len(plans), size))
+        for device, plan in enumerate(plans):
+            for step, batch in enumerate(plan):
+                rows[step, device] = np.resize(batch, size)
+                weights[step, device, : len(batch)] = 1 / len(batch)
+        return cls(torch.from_numpy(rows), torch.from_numpy(weights).to(dtype))
+
+
+def stepped(
+    training: Training, x: Tensor, velocity: Tensor, gradient: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One step of SGD with momentum for every device that has a batch (weights (K, b) not all 0)."""
+    if training.weight_decay:
+        gradient = gradient + training.weight_decay * x
+    moved = training.momentum * velocity + gradient
+    change = gradient + training.momentum * moved if training.nesterov else moved
+    active = weights.any(dim=1)
+    if not bool(active.all()):
+        change, moved = change * active[:, None], torch.where(active[:, None], moved, velocity)
+    return x - training.lr * change, moved
