@@ -35,15 +35,13 @@ class Batches(NamedTuple):
         return cls(torch.from_numpy(rows), torch.from_numpy(weights).to(dtype))
 
 
-def stepped(
-    training: Training, x: Tensor, velocity: Tensor, gradient: Tensor, weights: Tensor
-) -> tuple[Tensor, Tensor]:
-    """One step of SGD with momentum for every device that has a batch (weights (K, b) not all 0)."""
+def step(training: Training, x: Tensor, velocity: Tensor, gradient: Tensor, weights: Tensor) -> None:
+    """One step of SGD with momentum, in place, for every device that has a batch (weights (K, b) not all 0)."""
     if training.weight_decay:
         gradient = gradient + training.weight_decay * x
-    moved = training.momentum * velocity + gradient
-    change = gradient + training.momentum * moved if training.nesterov else moved
     active = weights.any(dim=1)
-    if not bool(active.all()):
-        change, moved = change * active[:, None], torch.where(active[:, None], moved, velocity)
-    return x - training.lr * change, moved
+    some = slice(None) if bool(active.all()) else active
+    moved = velocity[some].mul_(training.momentum).add_(gradient[some])
+    change = gradient[some] + training.momentum * moved if training.nesterov else moved
+    x[some] -= training.lr * change
+    velocity[some] = moved

@@ -1,4 +1,4 @@
-"""Curves of many settings of one spec, each for a fraction of the price of its run, and the round that reaches a target.
+"""Curves of many settings of one spec, each for a fraction of the price of its run, and the rounds to a target.
 
 What the settings share is made once for each seed; a setting is then a topology, a mixing rule and failures, with the
 very draws of its run. Two ways, both beside the run and not out of it:
@@ -147,7 +147,7 @@ def unfolded(experiment: Experiment, networks: Networks, exchanges: Exchanges) -
             else:
                 order.cooperate(columns, exchanges.of_round(number, everybody), everybody)
         if number in due:
-            yield number, columns.slots["x"].to(exchanges.starts.dtype)
+            yield number, columns.slots["x"]
 
 
 def measured(experiment: Experiment) -> list[int]:

@@ -5,9 +5,9 @@
     F_k <- sum_j W_t[k, j] F_j                             cooperate
 
 One network is trained on all data, with the spec's own steps; kernels Theta_i, averaged over outputs, are taken where
-its training loss passes values equally spaced in their logarithm. In each round Theta_t lies between two of them, by the
-training loss of the mean of the devices' outputs. So the kernels see the features that all settings learn in common; of
-what devices learn each for itself between two exchanges they know nothing. Our construction.
+its training loss passes values equally spaced in their logarithm. In each round Theta_t lies between two of them, by
+the training loss of the mean of the devices' outputs. So the kernels see the features that all settings learn in
+common; of what devices learn each for itself between two exchanges they know nothing. Our construction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from p2pl.local_data import LocalData
 from p2pl.losses import dense_targets, loss_function
 from p2pl.registry import SpecError
 from p2pl.scenario import Scenario, tensors
-from theory.batches import Batches
+from theory.batches import Batches, step
 from theory.columns import Columns
 from theory.kernel import ntk
 
@@ -36,7 +36,7 @@ LOOK = 10  # steps between two looks at the loss
 class KernelPath:
     """What all settings of one seed share: one centralized run, and the kernels along it.
 
-    kernels: (A, N + T, N), levels: (A,) falling logarithms of the loss. Raises SpecError for starts that are not common.
+    kernels: (A, N + T, N), levels: (A,) falling logarithms of the loss. Raises SpecError for starts that are apart.
     """
 
     def __init__(self, scenario: Scenario, anchors: int = ANCHORS) -> None:
@@ -71,11 +71,11 @@ class KernelPath:
         found = [(self._loss(module), self.first)]
         goals = np.geomspace(found[0][0], LOWEST * found[0][0], anchors)[1:]
         steps = (batch for epoch in range(1, EPOCHS) for batch in plan.batches(0, epoch))
-        for step, batch in enumerate(steps):
+        for taken, batch in enumerate(steps):
             optimizer.zero_grad()
             self.loss(module(self.train[batch]), self.targets[batch]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            if step % LOOK == 0 and (now := self._loss(module)) <= goals[0]:
+            if taken % LOOK == 0 and (now := self._loss(module)) <= goals[0]:
                 found.append((now, parameters_to_vector(module.parameters()).detach().clone()))
                 goals = goals[goals < now]
                 if not len(goals):
@@ -121,21 +121,21 @@ class OnPath:
     def learn(self, columns: Columns, round: int) -> None:
         """One learning phase of every device."""
         path, dtype = self.path, self.path.start.dtype
-        x = columns.slots["x"].to(dtype).view(self.devices, -1, self.outputs_each)
+        x = columns.slots["x"].view(self.devices, -1, self.outputs_each)
         mean = x[:, : self.count].mean(dim=0)
         index, share = path.at(max(path.loss(mean, path.targets).item(), np.exp(path.levels[-1])))
         kernel = torch.lerp(path.kernels[index], path.kernels[index + 1], share)
         own = kernel[self.held[:, :, None], self.held[:, None, :]]
         here = x[self.everybody, self.held]
-        speed = columns.slots["velocity"].to(dtype)
+        speed = columns.slots["velocity"].clone()
         if self.training.velocity == "reset":
-            speed = torch.zeros_like(speed)
+            speed.zero_()
         change = torch.zeros_like(speed)
         batches = Batches.of(self.data, round, dtype)
         for rows, weights in zip(batches.rows, batches.weights, strict=True):
             gradient = self._gradient(here, rows, weights)
-            before = change
-            change, speed = stepped(self.training, change, speed, gradient, weights)
+            before = change.clone()
+            step(self.training, change, speed, gradient, weights)
             here = here + torch.bmm(own, (change - before).view_as(here))
         moved = torch.stack(
             [kernel[:, rows] @ part for rows, part in zip(self.held, change.view_as(here), strict=True)]
@@ -146,10 +146,8 @@ class OnPath:
         """(K, n C), by the outputs at a device's own samples (K, n, C), of its mean loss over a batch (K, b)."""
         place = self.place[rows]
         outputs, wanted = here[self.everybody, place], self.path.wanted[rows]
-        if self.classes:
-            slope = outputs.softmax(dim=2) - wanted
-        else:
-            slope = (outputs - wanted) * (2 / outputs.shape[2])
+        said, gain = (outputs.softmax(dim=2), 1.0) if self.classes else (outputs, 2 / outputs.shape[2])
+        slope = gain * (said - wanted)
         gradient = torch.zeros_like(here)
         index = place[:, :, None].expand_as(slope)
         return gradient.scatter_add_(1, index, slope * weights[:, :, None]).flatten(1)

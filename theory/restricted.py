@@ -14,8 +14,10 @@ them are parameters that no sample moves.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from p2pl.local_data import LocalData
@@ -23,7 +25,7 @@ from p2pl.losses import dense_targets
 from p2pl.models.mlp import ACTIVATIONS, MLP
 from p2pl.registry import SpecError
 from p2pl.scenario import Scenario, tensors
-from theory.batches import Batches, stepped
+from theory.batches import Batches, step
 from theory.columns import Columns
 
 DIRECTIONS = 64
@@ -61,21 +63,22 @@ class Restricted:
         self.inputs, self.training, self.loss = inputs, experiment.training, experiment.loss
         self.data = LocalData(inputs.train, inputs.targets, scenario.shards, self.training, experiment.seed)
         module, d = inputs.module, inputs.basis.shape[1]
-        first = module.layers[0]
-        self.width, wide = first.weight.shape
+        wide, self.width = inputs.train.shape[1], cast(nn.Linear, module.layers[0]).out_features
+        size = wide * self.width
         origins, which = torch.unique(starts, dim=0, return_inverse=True)
-        weights = origins[:, : first.weight.numel()].view(-1, self.width, wide)
+        weights = origins[:, :size].view(-1, self.width, wide)
         samples = torch.cat([inputs.train, inputs.test])
         scale, _ = module.scales[0]
         self.still = torch.stack([scale * samples @ one.T for one in weights])  # (M, N + T, width)
         self.products = weights.flatten(1).double() @ weights.flatten(1).double().T
         self.projected = (weights.double() @ inputs.basis.double()).flatten(1)
         self.apart = len(origins) > 1 or self.training.weight_decay > 0
+        self.activation = ACTIVATIONS[module.activation]
         self.shapes = [(self.width, d)] + [tuple(p.shape) for p in list(module.parameters())[1:]]
         self.sizes = [torch.Size(shape).numel() for shape in self.shapes] + [len(origins)]
         learned = torch.zeros(len(starts), self.width * d, dtype=starts.dtype)
         shares = F.one_hot(which, len(origins)).to(starts.dtype)
-        self.start = torch.cat([learned, starts[:, first.weight.numel() :], shares], dim=1)
+        self.start = torch.cat([learned, starts[:, size:], shares], dim=1)
 
     def slots(self) -> dict[str, Tensor]:
         """The slots of the first round, (K, D) each."""
@@ -83,48 +86,66 @@ class Restricted:
 
     def learn(self, columns: Columns, round: int) -> None:
         """One learning phase of every device: SGD as `Training` says, on the run's own mini-batches."""
-        x, velocity = columns.slots["x"].to(self.start.dtype), columns.slots["velocity"].to(self.start.dtype)
+        x, velocity = columns.slots["x"].clone(), columns.slots["velocity"].clone()
         if self.training.velocity == "reset":
-            velocity = torch.zeros_like(velocity)
+            velocity.zero_()
+        gradient = torch.zeros_like(x)  # what devices had at the start is moved by no sample
         batches = Batches.of(self.data, round, x.dtype)
         for rows, weights in zip(batches.rows, batches.weights, strict=True):
-            x, velocity = stepped(self.training, x, velocity, self._gradient(x, rows, weights), weights)
+            self._gradient(x, rows, weights, gradient)
+            step(self.training, x, velocity, gradient, weights)
         columns.slots |= {"x": x, "velocity": velocity}
 
-    def _gradient(self, x: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-        """(K, D), of each device's mean loss over its batch: rows, weights (K, b)."""
-        x = x.detach().requires_grad_()
-        outputs = self._outputs(x, self.inputs.along[rows], self.still[:, rows])
-        target = self.inputs.targets[rows]
+    def _gradient(self, x: Tensor, rows: Tensor, weights: Tensor, out: Tensor) -> None:
+        """out (K, D) <- the gradient of each device's mean loss over its batch: rows, weights (K, b)."""
+        held, before = self._passes(x, self.inputs.along[rows], self.still[:, rows])
+        wanted = dense_targets(self.inputs.targets[rows], before[-1].shape[2])
         if self.loss == "cross_entropy":
-            each = F.cross_entropy(outputs.flatten(0, 1), target.flatten(), reduction="none").view_as(weights)
+            delta = before[-1].softmax(dim=2) - wanted
         else:
-            each = (outputs - dense_targets(target, outputs.shape[2])).square().mean(dim=2)
-        gradient: Tensor = torch.autograd.grad((each * weights).sum(), x)[0]
-        gradient[:, -self.sizes[-1] :] = 0  # what devices had at the start is moved by no sample
-        return gradient
+            delta = (before[-1] - wanted) * (2 / before[-1].shape[2])
+        delta *= weights[:, :, None]
+        layers, parts = self._layers(x), self._layers(out)
+        for number in reversed(range(len(layers))):
+            scale, bias_scale = self.inputs.module.scales[number]
+            to_weight, to_bias = parts[number]
+            to_weight.baddbmm_(delta.transpose(1, 2), held[number], beta=0, alpha=scale)
+            if to_bias is not None:
+                torch.sum(delta * bias_scale, dim=1, keepdim=True, out=to_bias)
+            if number:
+                delta = torch.bmm(delta, layers[number][0]) * scale
+                delta *= self.activation.slope(before[number - 1], held[number])
 
     def outputs(self, x: Tensor) -> Tensor:
         """(B, T, C): of rows x (B, D), at the test samples."""
         count = len(self.inputs.train)
-        with torch.no_grad():
-            return self._outputs(x, self.inputs.along[count:].expand(len(x), -1, -1), self.still[:, None, count:])
+        return self._passes(x, self.inputs.along[count:].expand(len(x), -1, -1), self.still[:, None, count:])[1][-1]
 
-    def _outputs(self, x: Tensor, along: Tensor, still: Tensor) -> Tensor:
-        """along: (B, b, d); still: (M, B or 1, b, width), what the first layer says of them without having learned."""
-        module = self.inputs.module
-        *parts, shares = torch.split(x, self.sizes, dim=1)
-        views = [part.view(len(x), *shape) for part, shape in zip(parts, self.shapes, strict=True)]
+    def _layers(self, x: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+        """Views of rows (B, D) as each layer's weights (B, out, in) and bias (B, 1, out)."""
+        parts = iter(torch.split(x, self.sizes, dim=1))
+        shapes, biased = iter(self.shapes), self.inputs.module.layers[0].bias is not None
+        found: list[tuple[Tensor, Tensor | None]] = []
+        for _ in self.inputs.module.scales:
+            weight = next(parts).view(len(x), *next(shapes))
+            found.append((weight, next(parts).view(len(x), 1, *next(shapes)) if biased else None))
+        return found
+
+    def _passes(self, x: Tensor, along: Tensor, still: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Inputs of every layer, and what it makes of them before its activation (the last are the outputs).
+
+        along: (B, b, d). still: (M, B or 1, b, width), what the first layer says of the samples as devices began.
+        """
+        shares = x[:, -self.sizes[-1] :]
         kept = torch.einsum("km,mkbw->kbw", shares, still.expand(-1, len(x), -1, -1)) if self.apart else still[0]
-        h = along
-        for number, (scale, bias_scale) in enumerate(module.scales):
-            turned = views.pop(0).transpose(1, 2)
-            h = torch.bmm(h, scale * turned) if number else kept + torch.bmm(h, scale * turned)
-            if module.layers[number].bias is not None:
-                h = h + bias_scale * views.pop(0)[:, None]
-            if number + 1 < len(module.scales):
-                h = ACTIVATIONS[module.activation].value(h)
-        return h
+        held, before = [along], list[Tensor]()
+        for (weight, bias), (scale, bias_scale) in zip(self._layers(x), self.inputs.module.scales, strict=True):
+            if before:
+                held.append(self.activation.value(before[-1]))
+                kept = held[-1].new_zeros(())
+            kept = kept if bias is None else kept + bias * bias_scale
+            before.append(torch.baddbmm(kept, held[-1], weight.transpose(1, 2), alpha=scale))
+        return held, before
 
     def distance(self, x: Tensor) -> float:
         """sqrt(mean_k ||theta_k - average||^2) of rows (K, D), as `p2pl.metrics` has it."""
