@@ -12,6 +12,19 @@ from p2pl.experiment import Training
 from p2pl.local_data import LocalData
 
 
+class Plan:
+    """The batches of every round, made once for all settings of a seed."""
+
+    def __init__(self, data: LocalData, dtype: torch.dtype) -> None:
+        self.data, self.dtype = data, dtype
+        self._made: dict[int, Batches] = {}
+
+    def of_round(self, number: int) -> Batches:
+        if number not in self._made:
+            self._made[number] = Batches.of(self.data, number, self.dtype)
+        return self._made[number]
+
+
 class Batches(NamedTuple):
     """rows: (S, K, b) row numbers of the training samples, repeated where a batch is smaller.
 

@@ -33,7 +33,6 @@ from theory.path import ANCHORS, KernelPath, OnPath
 from theory.restricted import DIRECTIONS, Inputs, Restricted
 
 SOURCE = "forecast"
-APART = 0.03  # rounds are evaluated so far apart, as a share of the round, and at least one
 SETTING = ("topology", "mixing", "failures", "rounds", "evaluation")  # what settings of one seed may differ in
 
 
@@ -68,7 +67,7 @@ class Networks(Protocol):
 
 @dataclass(frozen=True)
 class Forecast:
-    """rows, summary: as of a run, at the ends of some rounds."""
+    """rows, summary: as of a run, at the ends of rounds."""
 
     rows: list[dict[str, Any]]
     summary: dict[str, Any]
@@ -137,7 +136,6 @@ def unfolded(experiment: Experiment, networks: Networks, exchanges: Exchanges) -
     """The rounds that are to be measured, and x (K, D) after them."""
     columns, order = Columns(networks.slots()), exchanges.order
     yield 0, columns.slots["x"]
-    due = set(measured(experiment))
     everybody = np.arange(experiment.devices)
     for number in range(1, experiment.rounds + 1):
         for phase in order.phases:
@@ -146,22 +144,12 @@ def unfolded(experiment: Experiment, networks: Networks, exchanges: Exchanges) -
                 networks.learn(columns, number)
             else:
                 order.cooperate(columns, exchanges.of_round(number, everybody), everybody)
-        if number in due:
+        if number % experiment.evaluation.every == 0 or number == experiment.rounds:
             yield number, columns.slots["x"]
 
 
-def measured(experiment: Experiment) -> list[int]:
-    """Rounds that the spec has evaluated, thinned to APART of each other, and the last."""
-    chosen = [0]
-    for number in range(1, experiment.rounds + 1):
-        due = number % experiment.evaluation.every == 0 and number >= chosen[-1] * (1 + APART)
-        if due or number == experiment.rounds:
-            chosen.append(number)
-    return chosen
-
-
 def reached(rows: Sequence[dict[str, Any]], target: float) -> int | None:
-    """The first round measured at which the mean accuracy of the devices is `target`; None if it never is."""
+    """The first round at which the mean accuracy of the devices is `target`; None if it never is."""
     return min((row["round"] for row in rows if (row["accuracy_mean"] or 0) >= target), default=None)
 
 

@@ -23,7 +23,7 @@ from p2pl.local_data import LocalData
 from p2pl.losses import dense_targets, loss_function
 from p2pl.registry import SpecError
 from p2pl.scenario import Scenario, tensors
-from theory.batches import Batches, step
+from theory.batches import Plan, step
 from theory.columns import Columns
 from theory.kernel import ntk
 
@@ -45,6 +45,9 @@ class KernelPath:
         tests = scenario.evaluated()
         self.test, self.test_targets = tensors(known.x_test[tests], known.y_test[tests], dtype)
         self.wanted = dense_targets(self.targets, known.classes).to(dtype)
+        experiment = scenario.experiment
+        data = LocalData(self.train, self.targets, scenario.shards, experiment.training, experiment.seed)
+        self.plan = Plan(data, dtype)
         self.loss = loss_function(scenario.experiment.loss, known.classes)
         self.first = common_start(scenario.start(scenario.channel()))
         module, samples = copy.deepcopy(scenario.module), torch.cat([self.train, self.test])
@@ -103,7 +106,6 @@ class OnPath:
         if experiment.algorithm.options.get("mix_velocity") or experiment.training.weight_decay:
             raise SpecError("a path covers neither mixed velocities nor weight decay: forecast by span")
         self.path, self.training = path, experiment.training
-        self.data = LocalData(path.train, path.targets, scenario.shards, self.training, experiment.seed)
         self.devices, self.classes = len(scenario.shards), experiment.loss == "cross_entropy"
         self.count, self.outputs_each = path.wanted.shape
         longest = max(map(len, scenario.shards))
@@ -120,7 +122,7 @@ class OnPath:
 
     def learn(self, columns: Columns, round: int) -> None:
         """One learning phase of every device."""
-        path, dtype = self.path, self.path.start.dtype
+        path = self.path
         x = columns.slots["x"].view(self.devices, -1, self.outputs_each)
         mean = x[:, : self.count].mean(dim=0)
         index, share = path.at(max(path.loss(mean, path.targets).item(), np.exp(path.levels[-1])))
@@ -131,7 +133,7 @@ class OnPath:
         if self.training.velocity == "reset":
             speed.zero_()
         change = torch.zeros_like(speed)
-        batches = Batches.of(self.data, round, dtype)
+        batches = path.plan.of_round(round)
         for rows, weights in zip(batches.rows, batches.weights, strict=True):
             gradient = self._gradient(here, rows, weights)
             before = change.clone()

@@ -25,7 +25,7 @@ from p2pl.losses import dense_targets
 from p2pl.models.mlp import ACTIVATIONS, MLP
 from p2pl.registry import SpecError
 from p2pl.scenario import Scenario, tensors
-from theory.batches import Batches, step
+from theory.batches import Plan, step
 from theory.columns import Columns
 
 DIRECTIONS = 64
@@ -53,6 +53,9 @@ class Inputs:
         self.basis = vectors[:, -min(directions, real) :].to(dtype)
         self.along = torch.cat([self.train, self.test]) @ self.basis
         self.module: MLP = scenario.module
+        experiment = scenario.experiment
+        data = LocalData(self.train, self.targets, scenario.shards, experiment.training, experiment.seed)
+        self.plan, self.wanted = Plan(data, dtype), dense_targets(self.targets, known.classes).to(dtype)
 
 
 class Restricted:
@@ -61,7 +64,6 @@ class Restricted:
     def __init__(self, inputs: Inputs, scenario: Scenario, starts: Tensor) -> None:
         experiment = scenario.experiment
         self.inputs, self.training, self.loss = inputs, experiment.training, experiment.loss
-        self.data = LocalData(inputs.train, inputs.targets, scenario.shards, self.training, experiment.seed)
         module, d = inputs.module, inputs.basis.shape[1]
         wide, self.width = inputs.train.shape[1], cast(nn.Linear, module.layers[0]).out_features
         size = wide * self.width
@@ -90,16 +92,21 @@ class Restricted:
         if self.training.velocity == "reset":
             velocity.zero_()
         gradient = torch.zeros_like(x)  # what devices had at the start is moved by no sample
-        batches = Batches.of(self.data, round, x.dtype)
+        plain = not (self.training.nesterov or self.training.weight_decay)  # gradients go straight into the velocity
+        batches = self.inputs.plan.of_round(round)
         for rows, weights in zip(batches.rows, batches.weights, strict=True):
-            self._gradient(x, rows, weights, gradient)
-            step(self.training, x, velocity, gradient, weights)
+            if plain and bool(weights.all()):
+                self._gradient(x, rows, weights, velocity, self.training.momentum)
+                x.sub_(velocity, alpha=self.training.lr)
+            else:
+                self._gradient(x, rows, weights, gradient)
+                step(self.training, x, velocity, gradient, weights)
         columns.slots |= {"x": x, "velocity": velocity}
 
-    def _gradient(self, x: Tensor, rows: Tensor, weights: Tensor, out: Tensor) -> None:
-        """out (K, D) <- the gradient of each device's mean loss over its batch: rows, weights (K, b)."""
+    def _gradient(self, x: Tensor, rows: Tensor, weights: Tensor, out: Tensor, keep: float = 0.0) -> None:
+        """out (K, D) <- keep out + the gradient of each device's mean loss over its batch: rows, weights (K, b)."""
         held, before = self._passes(x, self.inputs.along[rows], self.still[:, rows])
-        wanted = dense_targets(self.inputs.targets[rows], before[-1].shape[2])
+        wanted = self.inputs.wanted[rows]
         if self.loss == "cross_entropy":
             delta = before[-1].softmax(dim=2) - wanted
         else:
@@ -109,9 +116,9 @@ class Restricted:
         for number in reversed(range(len(layers))):
             scale, bias_scale = self.inputs.module.scales[number]
             to_weight, to_bias = parts[number]
-            to_weight.baddbmm_(delta.transpose(1, 2), held[number], beta=0, alpha=scale)
+            to_weight.baddbmm_(delta.transpose(1, 2), held[number], beta=keep, alpha=scale)
             if to_bias is not None:
-                torch.sum(delta * bias_scale, dim=1, keepdim=True, out=to_bias)
+                to_bias.mul_(keep).add_(delta.sum(dim=1, keepdim=True), alpha=bias_scale)
             if number:
                 delta = torch.bmm(delta, layers[number][0]) * scale
                 delta *= self.activation.slope(before[number - 1], held[number])
@@ -119,7 +126,7 @@ class Restricted:
     def outputs(self, x: Tensor) -> Tensor:
         """(B, T, C): of rows x (B, D), at the test samples."""
         count = len(self.inputs.train)
-        return self._passes(x, self.inputs.along[count:].expand(len(x), -1, -1), self.still[:, None, count:])[1][-1]
+        return self._passes(x, self.inputs.along[None, count:], self.still[:, None, count:])[1][-1]
 
     def _layers(self, x: Tensor) -> list[tuple[Tensor, Tensor | None]]:
         """Views of rows (B, D) as each layer's weights (B, out, in) and bias (B, 1, out)."""
@@ -134,7 +141,7 @@ class Restricted:
     def _passes(self, x: Tensor, along: Tensor, still: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Inputs of every layer, and what it makes of them before its activation (the last are the outputs).
 
-        along: (B, b, d). still: (M, B or 1, b, width), what the first layer says of the samples as devices began.
+        along: (B or 1, b, d). still: (M, B or 1, b, width), what the first layer says of the samples as devices began.
         """
         shares = x[:, -self.sizes[-1] :]
         kept = torch.einsum("km,mkbw->kbw", shares, still.expand(-1, len(x), -1, -1)) if self.apart else still[0]
@@ -144,7 +151,11 @@ class Restricted:
                 held.append(self.activation.value(before[-1]))
                 kept = held[-1].new_zeros(())
             kept = kept if bias is None else kept + bias * bias_scale
-            before.append(torch.baddbmm(kept, held[-1], weight.transpose(1, 2), alpha=scale))
+            if len(held[-1]) == len(x):
+                before.append(torch.baddbmm(kept, held[-1], weight.transpose(1, 2), alpha=scale))
+            else:  # the same samples for all: one product
+                product = (held[-1][0] @ weight.flatten(0, 1).T).view(held[-1].shape[1], len(x), -1)
+                before.append(torch.add(kept, product.transpose(0, 1), alpha=scale))
         return held, before
 
     def distance(self, x: Tensor) -> float:
