@@ -45,7 +45,7 @@ class Columns:
 
 def averaged(weights: Weights, now: Tensor, then: Tensor) -> Tensor:
     """own * now + links * then, (K, D)."""
-    own = torch.from_numpy(weights.own)[:, None]
+    own = torch.from_numpy(weights.own).to(now.dtype)[:, None]
     links = np.zeros((len(own), len(own)))
     links[weights.receivers, weights.senders] = weights.link
-    return own * now + torch.from_numpy(links) @ then
+    return own * now + torch.from_numpy(links).to(now.dtype) @ then

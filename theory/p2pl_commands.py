@@ -1,4 +1,4 @@
-"""The commands that this package adds to `p2pl`: predict, compare."""
+"""The commands that this package adds to `p2pl`: predict, compare, forecast."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from p2pl.arguments import add_spec, check_writable, experiments_of, values_of
+from p2pl.experiment import Experiment
 from p2pl.options import SpecError
 
 GIGA = 2**30
@@ -32,6 +33,30 @@ def add_commands(commands: Any) -> None:
     compare.add_argument("--out", type=Path, help="write the errors as a table, too, .parquet")
     compare.add_argument("--json", action="store_true", help="print the errors as JSON (several runs: {'runs': [...]})")
     compare.set_defaults(command=compare_command, warm=True)
+    add_forecast(commands)
+
+
+def add_forecast(commands: Any) -> None:
+    forecast = commands.add_parser("forecast", help="forecast many settings of a spec for a fraction of their runs")
+    forecast.add_argument("spec", help="a YAML file, or the spec itself as a JSON mapping")
+    for name, what in (("topologies", "ring,star"), ("mixings", "p2pl,metropolis"), ("failures", "0,0.3,0.6")):
+        forecast.add_argument(f"--{name}", metavar="A[,B]", help=f"e.g. {what} (default: the spec's own)")
+    forecast.add_argument("--seeds", help="e.g. 0,1,2 (default: the spec's own)")
+    forecast.add_argument(
+        "--set", action="append", default=[], metavar="KEY=V[,V]", help="change a key; several: a grid"
+    )
+    forecast.add_argument("--targets", default="0.5,0.6,0.7,0.8", help="test accuracies whose rounds are wanted")
+    forecast.add_argument(
+        "--by",
+        choices=["span", "path"],
+        default="span",
+        help="networks learning along leading directions of the inputs; or kernels along one centralized run",
+    )
+    forecast.add_argument("--directions", type=int, default=64, help="of the inputs, for --by span (default: 64)")
+    forecast.add_argument("--anchors", type=int, default=8, help="kernels, for --by path (default: 8)")
+    forecast.add_argument("--out", type=Path, help="results file to write, .parquet")
+    forecast.add_argument("--json", action="store_true", help="print {'runs': [...]}, one summary a setting")
+    forecast.set_defaults(command=forecast_command)
 
 
 def predict_command(options: argparse.Namespace) -> None:
@@ -82,3 +107,43 @@ def compare_command(options: argparse.Namespace) -> None:
         print(f"{one['seed']:>6}" + "".join(f"{cell:>18}" for cell in cells))
     for words in dict.fromkeys(words for one in report for words in one["warnings"]):
         print(f"out of range: {words}")
+
+
+def forecast_command(options: argparse.Namespace) -> None:
+    experiments = settings_of(options)
+    targets = [float(value) for value in values_of(options.targets, "--targets")]
+    if options.out is not None:
+        check_writable(options.out)
+    if options.directions < 1 or options.anchors < 2:
+        raise SpecError("--directions: at least 1, and --anchors: at least 2")
+    import torch
+
+    from theory.forecast import Method, forecast_all
+
+    torch.set_num_threads(1)
+    method = Method(options.by, options.directions, options.anchors)
+    summaries = []
+    if not options.json:
+        print(f"{'accuracy':>9}" + "".join(f"{target:>8.0%}" for target in targets) + "   seconds  seed, setting")
+    for one in forecast_all(experiments, method, targets, options.out):
+        summaries.append(one)
+        if not options.json:
+            rounds = "".join(f"{'-' if r is None else r:>8}" for r in one["rounds_to"].values())
+            named = {key: one["spec"].get(key) for key in ("topology", "mixing", "failures") if key in one["spec"]}
+            print(f"{one['accuracy_mean']:>9.4f}{rounds}{one['seconds']:>10.2f}  {one['seed']}, {named}", flush=True)
+    if options.json:
+        print(json.dumps({"runs": summaries}))
+
+
+def settings_of(options: argparse.Namespace) -> list[Experiment]:
+    """Every combination of the topologies, mixing rules and failures; a number is the rate at which links are down."""
+    lists = {"topology": options.topologies, "mixing": options.mixings}
+    changes = [*options.set, *(f"{key}={values}" for key, values in lists.items() if values is not None)]
+    experiments = experiments_of(options.spec, changes, options.seeds)
+    if options.failures is None:
+        return experiments
+    failures = [
+        {"name": "links", "rate": float(one)} if isinstance(one, int | float) else one
+        for one in values_of(options.failures, "--failures")
+    ]
+    return [experiment.replace(failures=one) for experiment in experiments for one in failures]
