@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from p2pl.experiment import Experiment
 from p2pl.stats import CONFIDENCE
+from p2pl.sweep import label
 from paper_figures.style import words
 
 COLUMNS_OF_RESULTS = ("experiment", "arm")
+SAID_ELSEWHERE = ("dataset", "devices", "topology", "rounds", "seed", "every", "target")
 
 
 def caption(template: str, results: dict[str, pd.DataFrame]) -> str:
-    """The template with {devices}, {rounds}, {target} and {seed} (the first) filled in; then what none may lack.
+    """The template with {devices}, {rounds}, {target}, {setting} and {seed} (the first) filled in; then what none may
+    lack.
 
     A template that says {seeds} itself, with what its lines are, is spared the sentence about curves and bands.
     """
@@ -24,6 +28,7 @@ def caption(template: str, results: dict[str, pd.DataFrame]) -> str:
         "devices": among(e.devices for e in experiments),
         "rounds": among(e.rounds for e in experiments),
         "seed": min(e.seed for e in experiments),
+        "setting": setting(experiments),
         "target": among(f"{100 * e.evaluation.target:g} %" for e in experiments),
     }
     facts["seeds"] = among(len(cell["seeds"]) for table in results.values() for cell in table.attrs["cells"])
@@ -40,6 +45,24 @@ def caption(template: str, results: dict[str, pd.DataFrame]) -> str:
     return " ".join(sentences)
 
 
+def setting(experiments: Sequence[Experiment]) -> str:
+    """What more than half of the runs have in common, as a spec says it; of the rest that are defaults, the graph."""
+    said = Counter(option for experiment in experiments for option in options(experiment.spec()))
+    shared = [option for option, runs in said.items() if 2 * runs > len(experiments)]
+    graphs = Counter(label(experiment.topology.name) for experiment in experiments)
+    return ", ".join([f"topology = {graphs.most_common(1)[0][0]}", *shared])
+
+
+def options(spec: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """`training.lr = 0.2` and the like, of a spec or a part of it, but for what captions say elsewhere."""
+    for key, value in spec.items():
+        if isinstance(value, Mapping):
+            yield from options(value, f"{key}.")
+        elif key not in SAID_ELSEWHERE:
+            values = [label(one) for one in value] if key == "failures" else [label(value)]
+            yield f"{above}{key} = {', '.join(map(str, values))}"
+
+
 def among(values: Iterable[Any]) -> str:
     """`20`, or `5, 10 or 20`, in order."""
     said = [str(value) for value in sorted(set(values))]
@@ -53,13 +76,14 @@ def data(results: dict[str, pd.DataFrame]) -> str:
 
 
 def diverged(results: dict[str, pd.DataFrame]) -> str:
-    """The sentence that names every run that diverged, and when."""
+    """The sentence that names every run that diverged, and when; and every prediction that did."""
     said = []
     for table in results.values():
         grid = [key for key in table.attrs["cells"][0] if key not in ("key", "seeds", *COLUMNS_OF_RESULTS)]
-        ends = table[table["status"] != "finished"].drop_duplicates(["arm", *grid, "seed"])
+        known = table.assign(status=table["run"].map(table.attrs["status"]))
+        ends = known[known["status"] != "finished"].drop_duplicates(["arm", *grid, "seed"])
         for row in ends.to_dict("records"):
             place = [words(row[key]) for key in ("arm", *grid) if row[key] != ""]
             place.append(f"seed {row['seed']}, {row['status']}")
-            said.append(", ".join(place))
-    return f"Diverged: {'; '.join(said)}." if said else "No run diverged."
+            said.append(("prediction of " if "source" in table else "") + ", ".join(place))
+    return f"Diverged: {'; '.join(dict.fromkeys(said))}." if said else "No run diverged."

@@ -24,8 +24,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from p2pl.effects import NotRun, PhaseGap
-from p2pl.stats import band
 from paper_figures import cells, style
+from paper_figures.phases import FACES, saw_tooth
 from paper_figures.style import Look
 
 NEEDS = ("noniid",)
@@ -35,8 +35,6 @@ ALL = {"accuracy_mean": "all classes"}
 SOME = {"own_class_accuracy": "own classes", "other_class_accuracy": "other classes"}
 CONTROLLED = (("affinity", "smaller self weight"),)  # and what tells its cause from its rival
 KINDS = ("gap", "accuracy"), ("points", "test accuracy (%)")
-BEFORE = {"learn": 0.5}  # of a round
-PHASES = {"after learning": "white", "after cooperation": "0.3"}  # faces of the marks
 
 
 def draw(results: dict[str, pd.DataFrame]) -> Figure:
@@ -64,7 +62,7 @@ def swings(figure: SubFigure, table: pd.DataFrame, partitions: list[str], letter
         row[0].set_ylabel("test accuracy (%)")
     for ax in axes[-1]:
         ax.set_xlabel("round")
-    legend(figure, PHASES, looks)
+    legend(figure, FACES, looks)
 
 
 def legend(figure: SubFigure, faces: Mapping[str, str], looks: Mapping[str, Look] | None = None) -> None:
@@ -74,15 +72,6 @@ def legend(figure: SubFigure, faces: Mapping[str, str], looks: Mapping[str, Look
         name: Line2D([], [], color="0.3", marker="o", linestyle="none", mfc=face) for name, face in faces.items()
     }
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=len(handles))
-
-
-def saw_tooth(ax: Axes, table: pd.DataFrame, value: str, look: Look) -> None:
-    """One curve over the phases of one cell, if `value` is defined in all of its runs."""
-    halves = table["round"] - table["phase"].map(BEFORE).fillna(0)
-    points = band(table.assign(half=halves), ["partition"], value, x="half").sort_values("half")
-    style.draw_band(ax, points, look._replace(marker="None"), x="half")
-    for (_, rows), face in zip(points.groupby(points["half"] % 1 == 0), ("white", look.color), strict=False):
-        ax.plot(rows["half"], 100 * rows["mean"], color=look.color, marker=look.marker, linestyle="none", mfc=face)
 
 
 def gap(table: pd.DataFrame) -> pd.Series:

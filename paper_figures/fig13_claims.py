@@ -1,8 +1,9 @@
-"""**Claims and controls.** Effects, one row a claim of `claims.md` (ER: Erdős–Rényi): means with 95 % Student-t
-intervals over n = {seeds} seeds, paired; grey: the limits in the rule of the claim. Filled marks: the claim holds;
-crosses: it does not; open marks: undecided; †: the value of some seeds is only a bound, for a run ended before it got
-there. Left: binary logarithms of ratios of rounds to the experiment's target accuracy; -1 means half the rounds. Right:
-differences of test accuracy in percentage points, on an axis of their square roots. Triangles: the interval goes on.
+"""**Claims and controls.** Effects, one row a claim of `claims.md`, but for those of predictions (ER: Erdős–Rényi):
+means with 95 % Student-t intervals over n = {seeds} seeds, paired; grey: the limits in the rule of the claim. Filled
+marks: the claim holds; crosses: it does not; open marks: undecided; †: the value of some seeds is only a bound, for a
+run ended before it got there. Left: binary logarithms of ratios of rounds to the experiment's target accuracy; -1 means
+half the rounds. Right: differences of test accuracy in percentage points, on an axis of their square roots. Triangles:
+the interval goes on.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def rows_of(unit: str, results: Mapping[str, pd.DataFrame]) -> list[Row]:
     """The claims whose effect is in this unit, under the headings of their sections."""
     rows: list[Row] = []
     for title, claims in SECTIONS.items():
-        judged = [judge(claim, results) for claim in claims if claim.effect.unit == unit]
+        judged = [judge(claim, results) for claim in claims if claim.effect.unit == unit and claim.experiment in NEEDS]
         rows += [title, *judged] if judged else []
     return rows
 

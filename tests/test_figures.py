@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -17,47 +18,79 @@ from p2pl import results, sweep
 from paper_figures.__main__ import draw, save
 from paper_figures.captions import among
 from paper_figures.claims import CLAIMS
+from paper_figures.claims_of_theory import THEORY
 from paper_figures.claims_table import records, report, sources
 from paper_figures.style import paper, words
+from theory.compare import MEASURES
 
 REPOSITORY = Path(__file__).parent.parent
 TABLE = sweep.read_table(REPOSITORY / "config" / "smoke.yaml")
+TABLES = sweep.tables(sweep.index(TABLE))
 FIGURES = paper_figures.needs()
 DIVERGED = 3  # the round before which the last seed of each block's last cell ends
 DATA = {"name": "digits", "source": "Made-up digits", "checksum": "0123456789abcdef"}
 
 
-def made_up_cell(cell: sweep.Cell, folder: Path, diverges: bool) -> None:
-    """A results file as `p2pl run` writes it for a cell, with accuracies that grow towards a level of its own."""
-    rows, facts = [], {"specs": {}, "status": {}, "data": {"digits": DATA}}
-    level = 0.8 + 0.19 * int(cell.key[:4], 16) / 0xFFFF
+def made_up_cell(cell: sweep.Cell, path: Path, diverges: bool, predicted: bool) -> None:
+    """A results file as `p2pl run` writes it for a cell, with accuracies that grow towards a level of its own.
+
+    predicted: as `p2pl predict` does, a little lower.
+    """
+    rows, facts = [], made_up_facts(cell, diverges)
+    level = 0.8 + 0.19 * int(cell.key[:4], 16) / 0xFFFF - 0.01 * predicted
     for seed in cell.seeds:
         experiment = cell.experiment.replace(seed=seed)
         rng = np.random.default_rng(seed)
-        ends = diverges and seed == cell.seeds[-1]
-        status = f"diverged at round {DIVERGED}" if ends else "finished"
-        facts["specs"][experiment.key], facts["status"][experiment.key] = experiment.spec(), status
-        for number in range(DIVERGED if ends else min(experiment.rounds, 8) + 1):
+        status = facts["status"][experiment.key]
+        for number in range(DIVERGED if status != "finished" else min(experiment.rounds, 8) + 1):
             for phase in ("learn", "cooperate") if number else ("start",):
                 mean = level * (1 - 0.9 * np.exp(-number / 2)) - 0.01 * rng.random()
                 rows.append({
                     "run": experiment.key, "seed": seed, "round": number, "phase": phase, "status": status,
                     "accuracy_mean": mean, "accuracy_min": 0.95 * mean, "accuracy_of_average": mean,
                     "own_class_accuracy": mean, "other_class_accuracy": 0.5 * mean,
-                    "accuracy_devices": [mean] * experiment.devices, "consensus_distance": 1.0,
+                    "accuracy_devices": [mean] * experiment.devices, "consensus_distance": 1.0, "loss_mean": 1 - mean,
                     "messages": 12 * number, "bytes_sent": 12_000 * number if experiment.uses_graph else 0,
                 })  # fmt: skip
-    results.write(results.table_of(rows), folder / f"{cell.key}.parquet", facts)
+    table = results.table_of(rows)
+    if predicted:
+        table = table.append_column("source", pa.array(["theory"] * len(rows)))
+    results.write(table, path, facts)
+
+
+def made_up_errors(cell: sweep.Cell, path: Path, diverges: bool) -> None:
+    """A file as `p2pl compare` writes it for a cell; the accuracy of its first seed is exact."""
+    rows: list[dict[str, Any]] = []
+    for seed in cell.seeds:
+        some = np.random.default_rng([seed, int(cell.key, 16)]).uniform(0.01, 0.1, 6)
+        rows.append({"run": cell.experiment.replace(seed=seed).key, "seed": seed})
+        rows[-1] |= dict(zip((*MEASURES, "kernel_drift"), some.tolist(), strict=True)) | {"growth_onset_lr": None}
+        rows[-1] |= {"test_accuracy": 0.0} if seed == cell.seeds[0] else {}
+    results.write(pa.Table.from_pylist(rows), path, made_up_facts(cell, diverges))
+
+
+def made_up_facts(cell: sweep.Cell, diverges: bool) -> dict[str, Any]:
+    """What a file's metadata say of the runs of a cell."""
+    runs = [cell.experiment.replace(seed=seed) for seed in cell.seeds]
+    status = dict.fromkeys((run.key for run in runs), "finished")
+    if diverges:
+        status[runs[-1].key] = f"diverged at round {DIVERGED}"
+    return {"specs": {run.key: run.spec() for run in runs}, "status": status, "data": {"digits": DATA}}
 
 
 def made_up_tables(folder: Path, table: dict[str, Any], diverging: bool) -> dict[str, Path]:
-    """The collected table of every experiment of a table."""
+    """The collected tables of every experiment of a table."""
     found = {}
-    for block, cells in sweep.index(table).items():
+    for name, (kind, cells) in sweep.tables(sweep.index(table)).items():
+        (folder / name).mkdir()
         for cell in cells:
-            made_up_cell(cell, folder, diverges=diverging and cell is cells[-1])
-        found[block] = folder / f"{block}.parquet"
-        results.collect(cells, folder, found[block])
+            path, diverges = folder / name / f"{cell.key}.parquet", diverging and cell is cells[-1]
+            if kind.startswith("comparisons"):
+                made_up_errors(cell, path, diverges)
+            else:
+                made_up_cell(cell, path, diverges, kind.startswith("predictions"))
+        found[name] = folder / f"{name}.parquet"
+        results.collect(cells, folder / name, found[name])
     return found
 
 
@@ -80,7 +113,7 @@ def drawn(request: pytest.FixtureRequest, tables: dict[str, Path]) -> tuple[str,
 
 def test_figures_are_found_with_what_they_need() -> None:
     assert FIGURES
-    assert all(set(blocks) <= set(TABLE["experiments"]) for blocks in FIGURES.values())
+    assert all(set(tables) <= set(TABLES) for tables in FIGURES.values())
     for name, blocks in FIGURES.items():
         assert blocks == importlib.import_module(f"paper_figures.{name}").NEEDS
 
@@ -109,12 +142,12 @@ def test_no_text_is_cut_off(drawn: tuple[str, Figure, str]) -> None:
 
 def test_captions_say_data_devices_seeds_band_and_what_diverged(drawn: tuple[str, Figure, str]) -> None:
     name, _, caption = drawn
-    cells = [cell for block in FIGURES[name] for cell in sweep.cells(TABLE, block)]
+    cells = [cell for table in FIGURES[name] for cell in TABLES[table][1]]
     devices, seeds = among(cell.experiment.devices for cell in cells), among(len(cell.seeds) for cell in cells)
     for said in ("Made-up digits", "0123456789ab", f"K = {devices} devices", f"n = {seeds} seeds", "95 % Student-t"):
         assert said in caption
-    for block in FIGURES[name]:
-        last = sweep.cells(TABLE, block)[-1]
+    for table in FIGURES[name]:
+        last = TABLES[table][1][-1]
         for word in (last.arm, *last.labels.values()):
             assert words(word) in caption.partition("Diverged: ")[2]
         assert f"seed {last.seeds[-1]}, diverged at round {DIVERGED}" in caption
@@ -138,8 +171,10 @@ def test_a_figure_that_does_not_say_what_it_needs_is_named(tmp_path: Path, monke
         paper_figures.needs()
 
 
-def test_the_forest_needs_the_experiments_of_all_claims() -> None:
-    assert set(FIGURES["fig13_claims"]) == {claim.experiment for claim in CLAIMS}
+def test_the_forest_needs_the_experiments_of_all_claims_and_other_figures_those_of_predictions() -> None:
+    predictions = {claim.experiment for claim in THEORY}
+    assert set(FIGURES["fig13_claims"]) == {claim.experiment for claim in CLAIMS} - predictions
+    assert set(FIGURES["fig15_prediction_errors"]) | set(FIGURES["fig16_prediction_settings"]) == predictions
 
 
 @pytest.mark.parametrize("name", ["config", "paper"])
