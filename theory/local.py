@@ -160,6 +160,7 @@ class Devices:
         self.held, self.training = held, experiment.training
         inputs, targets = torch.empty(0), torch.empty(0)  # who meets which samples does not depend on what they are
         self.data = LocalData(inputs, targets, scenario.shards, experiment.training, experiment.seed)
+        self.whole: dict[int, list[np.ndarray]] = {}
         self.place = [np.empty(len(known.x_train), dtype=np.int64) for _ in scenario.shards]
         for place, shard in zip(self.place, scenario.shards, strict=True):
             place[shard] = np.arange(len(shard))
@@ -177,6 +178,14 @@ class Devices:
         gains = torch.zeros(2, values.shape[2], dtype=torch.float64)
         for k in chosen.tolist():
             own = self.held[k]
-            batches = [self.place[k][batch] for batch in self.data.batches(k, round)]
-            maps[k], gains[:, own] = self.local[k].learn(values[:, k, own], batches)
+            maps[k], gains[:, own] = self.local[k].learn(values[:, k, own], self._batches(k, round))
         return maps, gains
+
+    def _batches(self, device: int, round: int) -> list[np.ndarray]:
+        """Numbers of the device's own samples, batch by batch; full batches are the same in each round."""
+        if device in self.whole:
+            return self.whole[device]
+        batches = [self.place[device][batch] for batch in self.data.batches(device, round)]
+        if all(len(batch) == len(self.data.shards[device]) for batch in batches):
+            self.whole[device] = batches
+        return batches

@@ -22,7 +22,7 @@ from theory.rounds import Rule, local_step
 DIRECTIONS = 8  # of a device's residual, those of largest curvature: with twice as many the onset moves by a percent
 RANGE = (0.03, 1.3)  # of the bound 2 (1 + mu) / L of a single device: rates that are tried first, then larger ones
 WIDEST = 100.0  # of the same: mixing can hold together what would grow alone, but hardly beyond this
-SEARCHES = ((64, 400), (12, 1000), (12, 1500))  # rates tried, rounds played: of a range, then between two, and again
+SEARCHES = ((50, 300), (10, 1000))  # rates tried, rounds played: of a range, then between two of them
 
 
 def onset_of(scenario: Scenario, expansion: Expansion) -> float | None:
@@ -44,7 +44,7 @@ def onset_of(scenario: Scenario, expansion: Expansion) -> float | None:
 def first_growth(curves: Curvature, weights: Sequence[Array], rule: Rule) -> float | None:
     """The least rate that grows, to a percent; None if none does up to WIDEST. `rule.lr` is not looked at.
 
-    A band of growth narrower than the steps of the first search (6 %) may be missed.
+    A band of growth narrower than the steps of the first search (8 %) may be missed.
     """
     bound = 2 * (1 + rule.momentum) / curves.largest
     low, high = RANGE[0] * bound, RANGE[1] * bound
