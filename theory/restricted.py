@@ -126,7 +126,8 @@ class Restricted:
     def outputs(self, x: Tensor) -> Tensor:
         """(B, T, C): of rows x (B, D), at the test samples."""
         count = len(self.inputs.train)
-        return self._passes(x, self.inputs.along[None, count:], self.still[:, None, count:])[1][-1]
+        along, still = self.inputs.along[None, count:], self.still[:, None, count:]
+        return torch.cat([self._passes(row, along, still)[1][-1] for row in torch.split(x, 1)])  # each stays in cache
 
     def _layers(self, x: Tensor) -> list[tuple[Tensor, Tensor | None]]:
         """Views of rows (B, D) as each layer's weights (B, out, in) and bias (B, 1, out)."""
@@ -141,7 +142,7 @@ class Restricted:
     def _passes(self, x: Tensor, along: Tensor, still: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Inputs of every layer, and what it makes of them before its activation (the last are the outputs).
 
-        along: (B or 1, b, d). still: (M, B or 1, b, width), what the first layer says of the samples as devices began.
+        along: (B, b, d). still: (M, B or 1, b, width), what the first layer says of the samples as devices began.
         """
         shares = x[:, -self.sizes[-1] :]
         kept = torch.einsum("km,mkbw->kbw", shares, still.expand(-1, len(x), -1, -1)) if self.apart else still[0]
@@ -151,11 +152,7 @@ class Restricted:
                 held.append(self.activation.value(before[-1]))
                 kept = held[-1].new_zeros(())
             kept = kept if bias is None else kept + bias * bias_scale
-            if len(held[-1]) == len(x):
-                before.append(torch.baddbmm(kept, held[-1], weight.transpose(1, 2), alpha=scale))
-            else:  # the same samples for all: one product
-                product = (held[-1][0] @ weight.flatten(0, 1).T).view(held[-1].shape[1], len(x), -1)
-                before.append(torch.add(kept, product.transpose(0, 1), alpha=scale))
+            before.append(torch.baddbmm(kept, held[-1], weight.transpose(1, 2), alpha=scale))
         return held, before
 
     def distance(self, x: Tensor) -> float:
