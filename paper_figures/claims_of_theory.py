@@ -68,5 +68,5 @@ THEORY = (
     *(Claim(f"predicted: {arm}", f"512 relu units, {arm}: error in test outputs below 10 %.", DYNAMICS, SETTINGS,
             Error({"arm": arm}, "test_predictions"), below(10))
       for arm in ("complete graph", "star", "60 % of links fail", "IID", "mixing before learning", "DGD", "MNIST",
-                  "16 devices")),
+                  "16 devices", "weight decay")),
 )  # fmt: skip
