@@ -14,7 +14,7 @@ from p2pl.sweep import label
 from paper_figures.style import words
 
 COLUMNS_OF_RESULTS = ("experiment", "arm")
-SAID_ELSEWHERE = ("dataset", "devices", "topology", "rounds", "seed", "every", "target")
+SAID_ELSEWHERE = ("dataset", "devices", "rounds", "seed", "every", "target")
 
 
 def caption(template: str, results: dict[str, pd.DataFrame]) -> str:
@@ -46,18 +46,17 @@ def caption(template: str, results: dict[str, pd.DataFrame]) -> str:
 
 
 def setting(experiments: Sequence[Experiment]) -> str:
-    """What more than half of the runs have in common, as a spec says it; of the rest that are defaults, the graph."""
-    said = Counter(option for experiment in experiments for option in options(experiment.spec()))
-    shared = [option for option, runs in said.items() if 2 * runs > len(experiments)]
-    graphs = Counter(label(experiment.topology.name) for experiment in experiments)
-    return ", ".join([f"topology = {graphs.most_common(1)[0][0]}", *shared])
+    """What two thirds of the runs have in common, as a spec says it: of what is default, only the graph."""
+    specs = [{"topology": experiment.topology.name} | experiment.spec() for experiment in experiments]
+    said = Counter(option for spec in specs for option in options(spec))
+    return ", ".join(option for option, runs in said.items() if 3 * runs >= 2 * len(specs))
 
 
 def options(spec: Mapping[str, Any], above: str = "") -> Iterator[str]:
     """`training.lr = 0.2` and the like, of a spec or a part of it, but for what captions say elsewhere."""
     for key, value in spec.items():
         if isinstance(value, Mapping):
-            yield from options(value, f"{key}.")
+            yield from options(value, f"{above}{key}.")
         elif key not in SAID_ELSEWHERE:
             values = [label(one) for one in value] if key == "failures" else [label(value)]
             yield f"{above}{key} = {', '.join(map(str, values))}"

@@ -2,12 +2,12 @@
 from the initialization alone, by one linearization about it (filled marks, solid lines) or by one anew after rounds 2,
 4, 8, ... about the predicted mean (open marks, dotted); grey: slope -1/2, through the middle of the first series. (e)
 Against alpha, where f_0 + alpha (f - f_0) learns in place of the network f, at learning rates as 1/alpha²; grey: slope
--1. (f) One linearization errs because the kernel moves: error of every run of a–e against the relative change of its
-kernel from start to end. Errors are the largest over all evaluated moments, after learning and after cooperation: of
-all devices' test outputs, in per cent of how far they have moved; of the training loss and of the disagreement (root
-mean square distance of the devices' parameters from their average), in per cent of what was seen; of all parameters, at
-the end, in per cent of how far they have moved. Marks are geometric means over n = {seeds} seeds, bars 95 % Student-t
-intervals of the logarithm; axes are logarithmic. Setting: {setting}.
+-1. (f) Error in test outputs of every run of a–e, by one linearization, against the relative change of its kernel from
+start to end. Errors are the largest over all evaluated moments, after learning and after cooperation: of all devices'
+test outputs, in per cent of how far they have moved; of the training loss and of the disagreement (root mean square
+distance of the devices' parameters from their average), in per cent of what was seen; of all parameters, at the end, in
+per cent of how far they have moved. Marks are geometric means over n = {seeds} seeds, bars 95 % Student-t intervals of
+the logarithm; axes are logarithmic. Setting of most runs: {setting}.
 """
 
 from __future__ import annotations
@@ -18,17 +18,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from p2pl.experiment import Experiment
 from p2pl.stats import band
 from paper_figures import style
 from paper_figures.claims_of_theory import alpha, width
 from paper_figures.finals import move, values_axis
-from paper_figures.predicted import ANEW, ONCE
+from paper_figures.predicted import ANEW, ONCE, plain
 from paper_figures.style import Look
 
 NEEDS = ("theory_width.none.errors", "theory_cuts.geometric.errors", "theory_lazy.none.errors")
@@ -104,14 +102,7 @@ def finish(ax: Axes, values: pd.Series, said: str) -> None:
     """Axes whose ticks are numbers: of x, the values that were tried."""
     values_axis(ax, values)
     ax.set_xlabel(said)
-    per_cent(ax.yaxis)
-
-
-def per_cent(axis: Axis) -> None:
-    """Plain numbers at 1, 2 and 5 of every decade, or fewer where there are many decades."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=7))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    plain(ax.yaxis)
 
 
 def laziness(ax: Axes, table: pd.DataFrame) -> None:
@@ -130,14 +121,15 @@ def causes(ax: Axes, widths: pd.DataFrame, lazy: pd.DataFrame, arms: Mapping[str
     for arm, look in arms.items():
         marks(ax, widths[widths["arm"] == arm], look)
     marks(ax, lazy, LAZY)
-    ax.plot([], [], LAZY.marker, color=LAZY.color, label="alpha of e", markeredgecolor="white")
+    ax.plot([], [], LAZY.marker, color=LAZY.color, label="networks of e", markeredgecolor="white")
     ax.legend(fontsize=6.5, loc="lower right", handlelength=1)
     ax.set_xscale("log")
     ax.set_yscale("log")
     for axis in (ax.xaxis, ax.yaxis):
-        per_cent(axis)
+        plain(axis)
     ax.set_xlabel("change of the kernel (%)")
-    style.panel(ax, "f", "what it comes from")
+    ax.set_ylabel("error in test outputs (%)")
+    style.panel(ax, "f", "single runs")
 
 
 def marks(ax: Axes, table: pd.DataFrame, look: Look) -> None:
@@ -150,5 +142,5 @@ def legend(figure: Figure, arms: Mapping[str, Look]) -> None:
     handles = {arm: Line2D([], [], **look._asdict(), markeredgecolor="white") for arm, look in arms.items()}
     handles[ONCE] = Line2D([], [], color="0.3", marker="o", markeredgecolor="white")
     handles[ANEW] = Line2D([], [], color="0.3", marker="o", **OPEN)
-    handles["slope"] = Line2D([], [], color="0.7", linewidth=2.5)
+    handles["slope -1/2 (e: -1)"] = Line2D([], [], color="0.7", linewidth=2.5)
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=len(handles))

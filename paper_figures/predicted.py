@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -49,3 +51,14 @@ def legend(figure: FigureBase, looks: Mapping[str, Look], more: Mapping[str, Art
     lines = {f"predicted, {name}": Line2D([], [], **look._asdict()) for name, look in looks.items()}
     handles: dict[str, Any] = {"runs": seen, **lines, **more}
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=len(handles))
+
+
+def plain(axis: Axis) -> None:
+    """A logarithmic axis in plain numbers, as many in a decade as its range has room for. To be called last."""
+    low, high = sorted(axis.get_view_interval())
+    decades = np.log10(high / low)
+    steps = (1, 1.5, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if decades < 2.5 else (1,)
+    places = np.outer(10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high)), steps).ravel()
+    ticks = [float(place) for place in places if low <= place <= high]
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_ticks([], minor=True)
