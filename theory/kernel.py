@@ -69,7 +69,6 @@ def ntk(
     outputs / C, which is all there is to the kernel where it is isotropic (as in the limit of infinite width).
 
     dtype: of all products and of the result; in float32 twice as fast, to some six digits.
-
     memory: bytes for the result and what is held on the way. Raises SpecError if they do not do, and for modules whose
     output for one sample depends on others or on chance (BatchNorm in training mode, dropout), by name.
     """
@@ -84,8 +83,7 @@ def ntk(
     if own > memory:
         raise SpecError(too_large(n, m, form.outputs, averaged, own, memory))
     result = torch.empty(n, c, m, c, dtype=dtype)
-    numbers = (memory - own) // dtype.itemsize - MODELS * len(parameters)
-    rows, columns = tile(form, n, m, averaged, numbers)
+    rows, columns = tile(form, n, m, averaged, (memory - own) // dtype.itemsize - MODELS * len(parameters))
     for begin in range(0, m, columns):
         some = slice(begin, begin + columns)
         theirs = form.features(right[some].to(dtype))
