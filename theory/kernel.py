@@ -80,14 +80,12 @@ def ntk(
         )
     form = form_of(module, parameters.detach().to(dtype), left[:1].to(dtype))
     n, m, c = len(left), len(right), 1 if averaged else form.outputs
-    own = dtype.itemsize * n * m * c * c
-    if own > memory:
-        raise SpecError(too_large(n, m, form.outputs, averaged, own, memory))
+    left_over = memory - dtype.itemsize * n * m * c * c
+    if left_over < 0:
+        raise SpecError(too_large(n, m, form.outputs, averaged, memory - left_over, memory))
     result = torch.empty(n, c, m, c, dtype=dtype)
-    numbers = (memory - own) // dtype.itemsize - MODELS * len(parameters)
-    rows, columns = tile(form, n, m, averaged, numbers)
-    for begin in range(0, m, columns):
-        some = slice(begin, begin + columns)
+    rows, columns = tile(form, n, m, averaged, left_over // dtype.itemsize - MODELS * len(parameters))
+    for some in pieces(m, columns):
         theirs = form.features(right[some].to(dtype))
         for part in pieces(n, rows):
             ours = form.features(left[part].to(dtype))
