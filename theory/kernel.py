@@ -69,6 +69,7 @@ def ntk(
     outputs / C, which is all there is to the kernel where it is isotropic (as in the limit of infinite width).
 
     dtype: of all products and of the result; in float32 twice as fast, to some six digits.
+
     memory: bytes for the result and what is held on the way. Raises SpecError if they do not do, and for modules whose
     output for one sample depends on others or on chance (BatchNorm in training mode, dropout), by name.
     """
@@ -79,13 +80,12 @@ def ntk(
         )
     form = form_of(module, parameters.detach().to(dtype), left[:1].to(dtype))
     n, m, c = len(left), len(right), 1 if averaged else form.outputs
-    own = dtype.itemsize * n * m * c * c
-    if own > memory:
-        raise SpecError(too_large(n, m, form.outputs, averaged, own, memory))
+    left_over = memory - dtype.itemsize * n * m * c * c
+    if left_over < 0:
+        raise SpecError(too_large(n, m, form.outputs, averaged, memory - left_over, memory))
     result = torch.empty(n, c, m, c, dtype=dtype)
-    rows, columns = tile(form, n, m, averaged, (memory - own) // dtype.itemsize - MODELS * len(parameters))
-    for begin in range(0, m, columns):
-        some = slice(begin, begin + columns)
+    rows, columns = tile(form, n, m, averaged, left_over // dtype.itemsize - MODELS * len(parameters))
+    for some in pieces(m, columns):
         theirs = form.features(right[some].to(dtype))
         for part in pieces(n, rows):
             ours = form.features(left[part].to(dtype))
