@@ -37,13 +37,13 @@ class LocalData:
         A full batch is the shard in its own order.
         """
         shard, training = self.shards[device], self.training
-        rng = stream(self.seed, "batches", device, round)
         size = len(shard) if training.batch_size == "full" else int(training.batch_size)
+        rng = None if size >= len(shard) else stream(self.seed, "batches", device, round)
         a_pass = -(-len(shard) // size)
         steps = steps or training.steps or (training.epochs or 1) * a_pass
         orders, cuts = [], []
         for begun in range(0, steps, a_pass):
-            order = shard if size >= len(shard) else rng.permutation(shard)
+            order = shard if rng is None else rng.permutation(shard)
             starts = np.arange(min(a_pass, steps - begun)) * size
             orders.append(order[: starts[-1] + size])
             cuts.append(begun // a_pass * len(shard) + starts)

@@ -41,7 +41,7 @@ def read_outputs(results: str | Path, key: str) -> Arrays | None:
     """The arrays of one run; None if there are none. Raises ResultsError for a damaged file."""
     path = beside(results)
     try:
-        with np.load(path) as held:
+        with path.open("rb") as file, np.load(file) as held:  # np.load leaves a damaged file open
             if f"{key}/rounds" not in held.files:
                 return None
             return {name: held[f"{key}/{name}"] for name in ARRAYS}

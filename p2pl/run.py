@@ -109,14 +109,18 @@ def run_all(
         runs.append(execute(setting, report, None if outputs else keeper, recorder))
         if recorder:
             recorded[experiment.key] = recorder.arrays()
-    facts = {
+    if outputs:
+        write_outputs(recorded, out)
+    results.write(results.table_of([row for run in runs for row in run.rows]), out, facts_of(runs))
+    keeper.clear(experiments)
+    return [run.summary for run in runs]
+
+
+def facts_of(runs: Sequence[Run]) -> dict[str, Any]:
+    """What a results file says of its runs, see `p2pl.results`."""
+    return {
         "specs": {run.experiment.key: run.experiment.spec() for run in runs},
         "status": {run.experiment.key: run.summary["status"] for run in runs},
         "engines": {run.experiment.key: run.summary["engine"] for run in runs},
         "data": {run.data["name"]: run.data for run in runs},
     }
-    if outputs:
-        write_outputs(recorded, out)
-    results.write(results.table_of([row for run in runs for row in run.rows]), out, facts)
-    keeper.clear(experiments)
-    return [run.summary for run in runs]

@@ -78,14 +78,14 @@ PULLS = [
     pull=st.sampled_from(PULLS),
     decay=st.sampled_from([0.0, 0.1]),
     sizes=st.sampled_from(["equal", "power_law"]),
-    every=st.sampled_from([1, 2]),
+    cuts=st.sets(st.integers(1, 4), max_size=2),
     seed=st.integers(0, 5),
 )
-def test_every_combination_of_options(algorithm, network, failures, start, phase, pull, decay, sizes, every, seed):
+def test_every_combination_of_options(algorithm, network, failures, start, phase, pull, decay, sizes, cuts, seed):
     spec = LINEAR | network | {"algorithm": algorithm, "failures": failures, "initialization": start, "sizes": sizes}
     training = {"lr": 0.2, "weight_decay": decay, **phase, **pull}
-    spec |= {"training": training, "evaluation": {"samples": 20, "every": every}, "seed": seed}
-    assert worst(spec) < TIGHT
+    spec |= {"training": training, "evaluation": {"samples": 20, "every": 1 + seed % 2}, "seed": seed}
+    assert worst(spec, cuts) < TIGHT
 
 
 @pytest.mark.parametrize(

@@ -34,14 +34,14 @@ def seen(experiment):
             yield (snapshot.round, snapshot.phase), snapshot.measures, *outputs, snapshot.models.double()
 
 
-def foretold(experiment):
+def foretold(experiment, cuts=()):
     """The same from the theory, but for the measures: the disagreement, messages and bytes."""
-    dynamics = Dynamics(stage(experiment))
-    reference = dynamics.expansion.linear.reference
+    dynamics = Dynamics(stage(experiment), cuts=cuts)
     for moment in dynamics.moments():
+        about = dynamics.frame.expansion
         measures = {"consensus_distance": moment.disagreement}
         measures |= {"messages": moment.messages, "bytes_sent": moment.bytes_sent}
-        models = torch.stack([reference + dynamics.expansion.displacement(one) for one in moment.coefficients])
+        models = torch.stack([about.linear.reference + about.displacement(one) for one in moment.coefficients])
         yield (moment.round, moment.phase), measures, moment.train, moment.test, models
 
 
@@ -49,10 +49,10 @@ def distance(found, wanted):
     return float((found - wanted).norm() / wanted.norm())
 
 
-def worst(spec):
+def worst(spec, cuts=()):
     """The largest relative error of outputs, parameters and disagreement (absolute where small), over a whole run."""
     experiment, found = Experiment.of(spec), []
-    for run, theory in zip(seen(experiment), foretold(experiment), strict=True):
+    for run, theory in zip(seen(experiment), foretold(experiment, cuts), strict=True):
         assert run[0] == theory[0]
         assert [run[1][name] for name in ("messages", "bytes_sent")] == list(theory[1].values())[1:]
         found += [distance(theory[part], run[part]) for part in (2, 3, 4)]

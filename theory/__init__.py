@@ -2,5 +2,16 @@
 
     f(x, theta) = f_0(x) + J(x) (theta - theta_0)       theta_k(t) = theta_0 + J^T c_k(t)       Theta = J J^T
 
-kernel.py     Theta of any torch model, in float64
+    kernel.py, dense.py     Theta of any torch model; of perceptrons without a Jacobian
+    linear.py               products with J and its transpose
+    expansion.py            an experiment's kernels about one point
+    local.py                local steps of one device, collapsed
+    orders.py, columns.py   cooperation: P2PL, DSGD, DGD, FedAvg
+    exchanges.py            the run's own draws: starts, failures, participants
+    frame.py, dynamics.py   the recursion; cuts, after which it is linearized anew
+    predict.py, compare.py  `p2pl predict`, `p2pl compare`; limits.py: where they cannot be trusted
+    curvature.py, rounds.py, spectrum.py, modes.py, onset.py, onset_map.py    what the operators' spectra say
+
+Nothing here imports what learns in a run (`p2pl.engine`, `p2pl.training`, `p2pl.algorithms`, ...): a test holds this,
+so that agreement between the two means something. Derivation and measurements: docs/theory.md.
 """

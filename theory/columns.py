@@ -7,7 +7,7 @@ change alike: by what happens between slots and between devices; only the data's
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -17,11 +17,13 @@ from p2pl.transmission import Exchange, Weights
 
 
 class Columns:
-    """slots: (K, D) each, by name (see `theory.local.SLOTS`; `before` too, for algorithms that remember)."""
+    """slots: (K, D) each, by name (see `theory.local.SLOTS`; `before` too, for algorithms that remember).
 
-    def __init__(self, slots: dict[str, Tensor]) -> None:
-        self.slots = slots
-        self._under_way: deque[tuple[Tensor, ...]] = deque()
+    under_way: the slots of messages that have been sent and not yet arrived, the oldest first.
+    """
+
+    def __init__(self, slots: dict[str, Tensor], under_way: Iterable[dict[str, Tensor]] = ()) -> None:
+        self.slots, self.under_way = slots, deque(under_way)
 
     def learn(self, maps: Tensor, names: Sequence[str], data: dict[str, Tensor]) -> None:
         """slots <- maps slots + data. maps: (K, S, S) over `names`; data: (K, D) for some of them."""
@@ -30,15 +32,14 @@ class Columns:
         for name, part in data.items():
             self.slots[name] = self.slots[name] + part
 
-    def send(self, exchange: Exchange, names: Sequence[str]) -> tuple[Tensor, ...]:
-        """W_t of some slots, carried by one message; and the tensors that what arrived was taken from, for `heard`."""
-        now = tuple(self.slots[name] for name in names)
+    def send(self, exchange: Exchange, names: Sequence[str]) -> dict[str, Tensor]:
+        """W_t of some slots, carried by one message; and the slots that what arrived was taken from, for `heard`."""
+        now = {name: self.slots[name] for name in names}
         then = now
         if exchange.delay:
-            self._under_way.append(now)
-            then = self._under_way.popleft() if len(self._under_way) > exchange.delay else now
-        for name, mine, theirs in zip(names, now, then, strict=True):
-            self.slots[name] = averaged(exchange.weights, mine, theirs)
+            self.under_way.append(now)
+            then = self.under_way.popleft() if len(self.under_way) > exchange.delay else now
+        self.slots |= {name: averaged(exchange.weights, now[name], then[name]) for name in names}
         return then
 
 

@@ -53,7 +53,7 @@ def compare(run: Path, theory: Path, say: Say = lambda _: None) -> list[dict[str
             wanted = "a prediction, from `p2pl predict`" if there else "a run, from `p2pl run`"
             raise ResultsError(f"{path} is not {wanted}: compare takes RUN, then THEORY")
     specs, others = found[run].attrs["specs"], found[theory].attrs["specs"]
-    common = [key for key in specs if key in others]
+    common = [key for key in dict.fromkeys(found[run].run) if key in others]
     if not common:
         raise SpecError(f"{run} and {theory} have no run in common: predict the same spec, with the same seeds")
     report = []

@@ -83,7 +83,7 @@ class Perceptron:
 
     def block(self, left: Slopes, right: Slopes) -> Tensor:
         outputs, n, m = self.outputs, len(left.held[0]), len(right.held[0])
-        total = torch.zeros(outputs, n, outputs, m, dtype=torch.float64)
+        total = torch.zeros(outputs, n, outputs, m, dtype=self.weights[0].dtype)
         for layer, (ours, theirs) in enumerate(zip(left.slopes, right.slopes, strict=True)):
             turned = (ours.flatten(0, 1) @ theirs.flatten(0, 1).T).view(outputs, n, outputs, m)
             total += turned.mul_(self._inner(left, right, layer)[:, None, :])

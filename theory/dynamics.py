@@ -9,8 +9,8 @@ is one product with the kernel: 2 (N C)^2 operations for all devices. Test outpu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,8 +24,9 @@ from p2pl.transmission import Exchange
 from theory.columns import Columns
 from theory.exchanges import Exchanges
 from theory.expansion import Expansion, Samples, start_of
+from theory.frame import Frame, Moment, Seen
 from theory.kernel import MEMORY
-from theory.local import SLOTS, Devices
+from theory.onset import onset_of
 from theory.orders import order_of
 
 BLOCK = 32  # rounds whose test outputs are computed together
@@ -44,74 +45,89 @@ class Change(NamedTuple):
     chosen: np.ndarray
 
 
-class Seen(NamedTuple):
-    """The training side after a phase. coefficients, values: (K, N C + M), of x; values: by all rows of [J; E]."""
-
-    round: int
-    phase: str
-    coefficients: Tensor
-    values: Tensor
-    messages: int
-    bytes_sent: int
-
-
-@dataclass(frozen=True)
-class Moment:
-    """The prediction after one phase, as a Snapshot is the run's.
-
-    train: (K, N, C) outputs at all training samples, in the order of `Samples`. test: (K, T, C). coefficients:
-    (K, N C + M) of theta_k - theta_ref, see `Expansion.displacement`. disagreement: sqrt(mean_k ||x_k - average||^2).
-    """
-
-    round: int
-    phase: str
-    train: Tensor
-    test: Tensor
-    coefficients: Tensor
-    disagreement: float
-    messages: int
-    bytes_sent: int
-
-
 class Dynamics:
-    """The recursion of one experiment. continuous: local steps as gradient flow over the same time.
+    """The recursion of one experiment.
 
-    memory: bytes that the kernels may take. Raises SpecError for a spec that cannot be treated, saying which part.
+    memory: bytes that the kernels may take. continuous: local steps as gradient flow over the same time. cuts: after
+    which rounds to move the expansion to the devices' mean, see `theory.frame`. Raises SpecError for a spec that cannot
+    be treated, saying which part.
     """
 
-    def __init__(self, scenario: Scenario, memory: int = MEMORY, continuous: bool = False) -> None:
-        self.experiment, training = scenario.experiment, scenario.experiment.training
-        refuse_loss(self.experiment)
+    def __init__(
+        self, scenario: Scenario, memory: int = MEMORY, continuous: bool = False, cuts: Sequence[int] = ()
+    ) -> None:
+        refuse_loss(scenario.experiment)
+        self.scenario, self.experiment, self.memory = scenario, scenario.experiment, memory
+        self.cuts = sorted({cut for cut in cuts if 0 < cut < self.experiment.rounds})
+        self.jumps: dict[int, float] = {}
         self.order = order_of(self.experiment, [len(shard) for shard in scenario.shards])
         self.samples = Samples.of(scenario)
         self.exchanges = Exchanges(scenario, self.order)
-        reference, anchors, self.shares = start_of(self.exchanges.starts, training.weight_decay)
+        reference, anchors, shares = start_of(self.exchanges.starts, self.experiment.training.weight_decay)
         self.expansion = Expansion.about(scenario, self.samples, reference, anchors, memory)
-        self.rows = len(self.samples.train) * self.samples.outputs
+        self.frame = Frame(scenario, self.samples, self.expansion, self._slots(shares), continuous)
+
+    def _slots(self, shares: Tensor) -> dict[str, Tensor]:
+        """(K, N C + M) coefficients of each slot before the first round; shares: (K, M), of the anchors."""
+        training, rows = self.experiment.training, len(self.samples.train) * self.samples.outputs
         kept = training.momentum and training.velocity == "kept"
-        present = {"x": True, "velocity": kept, "drift": "drift" in self.order.slots, "origin": training.weight_decay}
-        self.slots = [name for name in SLOTS if present[name]]
-        self.gaining = self.slots[: 2 if kept else 1]  # those that the data change
-        residual = self.samples.targets.reshape(-1) - self.expansion.train_outputs
-        kernel = self.expansion.gram[: self.rows, : self.rows]
-        self.devices = Devices(scenario, kernel, residual, self.samples.held, continuous)
+        there = {"x": True, "velocity": kept, "drift": "drift" in self.order.slots, "origin": training.weight_decay}
+        blank = torch.zeros(len(shares), rows + shares.shape[1], dtype=torch.float64)
+        slots = {name: blank.clone() for name, present in there.items() if present}
+        slots["x"][:, rows:] = shares
+        if "origin" in slots:
+            slots["origin"][:, rows] = 1.0
+        return slots
 
     def moments(self) -> Iterator[Moment]:
         """The prediction at the start and after each phase of each round that is evaluated, as long as it is finite."""
-        start = self._start()
-        train = Columns({name: torch.cat([c, c @ self.expansion.gram], dim=1) for name, c in start.items()})
-        test = Columns({name: c @ self.expansion.cross for name, c in start.items()})
-        yield self._moment(self._seen(train, 0, "start"), test)
-        for begin in range(1, self.experiment.rounds + 1, BLOCK):
-            numbers = range(begin, min(begin + BLOCK, self.experiment.rounds + 1))
-            block = [one for number in numbers for one in self._round(train, number)]
-            learned = self._at_test([change for change, _ in block if change.phase == "learn"])
-            for change, seen in block:
-                self._apply(test, change, next(learned) if change.phase == "learn" else {})
-                if seen is not None:
-                    yield self._moment(seen, test)
-                    if not bool(torch.isfinite(seen.values.sum())):
+        yield self.frame.moment(0, "start", self.frame.seen(), self.exchanges.messages, self.exchanges.bytes_sent)
+        for first, last in pairwise([0, *self.cuts, self.experiment.rounds]):
+            if first:
+                self._cut(first)
+            for begin in range(first + 1, last + 1, BLOCK):
+                for moment in self._block(range(begin, min(begin + BLOCK, last + 1))):
+                    yield moment
+                    if not bool(torch.isfinite(moment.train.sum())):
                         return
+
+    def _cut(self, number: int) -> None:
+        """Move the expansion. Notes the jump of the mean test outputs, relative to how far they have moved so far."""
+        old = self.frame
+        self.frame = old.cut(self.memory)
+        before, after = (
+            frame.expansion.test_outputs + frame.test.slots["x"].mean(dim=0) for frame in (old, self.frame)
+        )
+        self.jumps[number] = float((after - before).norm() / (before - self.expansion.test_outputs).norm())
+
+    def _block(self, numbers: range) -> Iterator[Moment]:
+        """Some rounds: first the training columns go through all of them, then the test columns."""
+        done = [(number, *one) for number in numbers for one in self._round(number)]
+        learned = self.frame.at_test([change.gains for _, change, *_ in done if change.phase == "learn"])
+        for number, change, seen, messages, bytes_sent in done:
+            self._apply(self.frame.test, change, next(learned) if change.phase == "learn" else {})
+            if number % self.experiment.evaluation.every == 0 or number == self.experiment.rounds:
+                yield self.frame.moment(number, change.phase, seen, messages, bytes_sent)
+
+    def _round(self, number: int) -> Iterator[tuple[Change, Seen, int, int]]:
+        """The two phases of a round, done to the training columns; messages and bytes so far."""
+        chosen, frame = self.exchanges.chosen(number), self.frame
+        for phase in self.order.phases:
+            if phase == "learn":
+                change = Change(phase, *frame.learn(number, chosen), [], chosen)
+                self._apply(frame.train, change, frame.at_train(change.gains))
+            else:
+                exchanges = self.exchanges.of_round(number, chosen)
+                change = Change(phase, torch.empty(0), torch.empty(0), exchanges, chosen)
+                self._apply(frame.train, change, {})
+            yield change, frame.seen(), self.exchanges.messages, self.exchanges.bytes_sent
+
+    def _apply(self, columns: Columns, change: Change, data: dict[str, Tensor]) -> None:
+        if change.phase == "learn":
+            self.order.before(columns)
+            columns.learn(change.maps, self.frame.names, data)
+        else:
+            self.order.cooperate(columns, change.exchanges, change.chosen)
 
     def facts(self) -> dict[str, Any]:
         """What `theory.limits` judges by."""
@@ -119,86 +135,11 @@ class Dynamics:
         apart = (starts - reference).square().sum(dim=1).mean().sqrt() / reference.norm()
         return {
             "spread": float(apart),
-            "rows": self.rows,
+            "rows": len(self.samples.train) * self.samples.outputs,
             "parameters": starts.shape[1],
-            "growth_onset_lr": None,
+            "growth_onset_lr": onset_of(self.scenario, self.expansion),
+            "jumps": self.jumps,
         }
-
-    def _start(self) -> dict[str, Tensor]:
-        """(K, N C + M) coefficients of each slot before the first round."""
-        devices, extra = self.shares.shape
-        start = {name: torch.zeros(devices, self.rows + extra, dtype=torch.float64) for name in self.slots}
-        start["x"][:, self.rows :] = self.shares
-        if "origin" in start:
-            start["origin"][:, self.rows] = 1.0
-        return start
-
-    def _round(self, train: Columns, number: int) -> Iterator[tuple[Change, Seen | None]]:
-        """The two phases of a round, done to the training columns."""
-        chosen = self.exchanges.chosen(number)
-        due = number % self.experiment.evaluation.every == 0 or number == self.experiment.rounds
-        for phase in self.order.phases:
-            if phase == "learn":
-                change = Change(phase, *self._learn(train, number, chosen), [], chosen)
-                self._apply(train, change, self._at_train(change.gains))
-            else:
-                exchanges = self.exchanges.of_round(number, chosen)
-                change = Change(phase, torch.empty(0), torch.empty(0), exchanges, chosen)
-                self._apply(train, change, {})
-            yield change, self._seen(train, number, phase) if due else None
-
-    def _learn(self, train: Columns, number: int, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        """See `Devices.learn`; of the slots that are there."""
-        width = self.rows + self.shares.shape[1]
-        values = torch.zeros(len(SLOTS), len(self.shares), self.rows, dtype=torch.float64)
-        there = [SLOTS.index(name) for name in self.slots]
-        for index in there:
-            values[index] = train.slots[SLOTS[index]][:, width : width + self.rows]
-        maps, gains = self.devices.learn(values, number, chosen)
-        return maps[:, there][:, :, there], gains[: len(self.gaining)]
-
-    def _apply(self, columns: Columns, change: Change, data: dict[str, Tensor]) -> None:
-        if change.phase == "learn":
-            self.order.before(columns)
-            columns.learn(change.maps, self.slots, data)
-        else:
-            self.order.cooperate(columns, change.exchanges, change.chosen)
-
-    def _at_train(self, gains: Tensor) -> dict[str, Tensor]:
-        """What gains (G, N C) add to the training columns: coefficients at their own rows, values everywhere."""
-        width = len(self.expansion.gram)
-        added = torch.zeros(len(gains), len(self.shares), 2 * width, dtype=torch.float64)
-        for k, own in enumerate(self.samples.held):
-            added[:, k, own] = gains[:, own]
-            added[:, k, width:] = gains[:, own] @ self.expansion.gram[own]
-        return dict(zip(self.gaining, added, strict=True))
-
-    def _at_test(self, changes: list[Change]) -> Iterator[dict[str, Tensor]]:
-        """What the gains of many phases add to the test columns, phase by phase: one product for each device."""
-        if not changes:
-            return
-        gains = torch.stack([change.gains for change in changes])
-        added = torch.stack([gains[..., own] @ self.expansion.cross[own] for own in self.samples.held], dim=2)
-        yield from (dict(zip(self.gaining, part, strict=True)) for part in added)
-
-    def _seen(self, train: Columns, number: int, phase: str) -> Seen:
-        coefficients, values = train.slots["x"].chunk(2, dim=1)
-        return Seen(number, phase, coefficients, values, self.exchanges.messages, self.exchanges.bytes_sent)
-
-    def _moment(self, seen: Seen, test: Columns) -> Moment:
-        devices, outputs = len(seen.values), self.samples.outputs
-        apart = [part - part.mean(dim=0) for part in (seen.coefficients, seen.values)]
-        train = self.expansion.train_outputs + seen.values[:, : self.rows]
-        return Moment(
-            round=seen.round,
-            phase=seen.phase,
-            train=train.view(devices, -1, outputs),
-            test=(self.expansion.test_outputs + test.slots["x"]).view(devices, -1, outputs),
-            coefficients=seen.coefficients,
-            disagreement=float((apart[0] * apart[1]).sum(dim=1).mean().clamp(min=0).sqrt()),
-            messages=seen.messages,
-            bytes_sent=seen.bytes_sent,
-        )
 
 
 def refuse_loss(experiment: Experiment) -> None:

@@ -52,7 +52,8 @@ class Expansion:
     """About `linear.reference`. N C training rows, T C test rows, M anchors.
 
     anchors: (M, P). gram: (N C + M, N C + M), products of all rows of [J; E]; cross: (N C + M, T C), with the slopes of
-    the test samples. train_outputs, test_outputs: (N C,) and (T C,), of the network at the reference.
+    the test samples: both of the type of the run's numbers. train_outputs, test_outputs: (N C,) and (T C,), of the
+    network at the reference.
     """
 
     linear: Linearized
@@ -66,25 +67,35 @@ class Expansion:
     @classmethod
     def about(cls, scenario: Scenario, samples: Samples, reference: Tensor, anchors: Tensor, memory: int) -> Expansion:
         """The kernels take no more than `memory` bytes, or SpecError says what would do."""
-        linear, module = Linearized(scenario.module, reference), scenario.module
-        rows, extra = len(samples.train) * samples.outputs, len(anchors)
-        wanted = 8 * (rows + extra) * (rows + extra + len(samples.test) * samples.outputs)
+        linear, module, dtype = Linearized(scenario.module, reference), scenario.module, scenario.dtype
+        rows, tested = (len(inputs) * samples.outputs for inputs in (samples.train, samples.test))
+        wanted = dtype.itemsize * (rows + len(anchors)) * (rows + len(anchors) + tested)
         if wanted > memory:
             raise SpecError(
                 f"the kernels of N = {len(samples.train):,} training and {len(samples.test):,} test samples of"
                 f" C = {samples.outputs} outputs have {wanted:,} bytes, and {memory:,} are allowed: a smaller `samples`"
                 " or `evaluation.samples`, or more --memory would do"
             )
-        gram = torch.empty(rows + extra, rows + extra, dtype=torch.float64)
-        cross = torch.empty(rows + extra, len(samples.test) * samples.outputs, dtype=torch.float64)
-        gram[:rows, :rows] = ntk(module, linear.reference, samples.train, samples.train, memory=memory)
-        cross[:rows] = ntk(module, linear.reference, samples.train, samples.test, memory=memory)
-        for number, anchor in enumerate(anchors, start=rows):
-            gram[number, :rows] = gram[:rows, number] = linear.push(anchor, samples.train).reshape(-1)
-            cross[number] = linear.push(anchor, samples.test).reshape(-1)
-        gram[rows:, rows:] = anchors @ anchors.T
+        gram = ntk(module, reference, samples.train, samples.train, memory=memory, dtype=dtype)
+        cross = ntk(module, reference, samples.train, samples.test, memory=memory - gram.nbytes, dtype=dtype)
+        if len(anchors):
+            border, beyond = (
+                torch.stack([linear.push(anchor, inputs).reshape(-1) for anchor in anchors]).to(dtype)
+                for inputs in (samples.train, samples.test)
+            )
+            corner = (anchors @ anchors.T).to(dtype)
+            gram = torch.cat([torch.cat([gram, border.T], dim=1), torch.cat([border, corner], dim=1)])
+            cross = torch.cat([cross, beyond])
         outputs = (linear.outputs(inputs).reshape(-1) for inputs in (samples.train, samples.test))
         return cls(linear, samples, anchors, gram, cross, *outputs)
+
+    def at_train(self, coefficients: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Values (..., N C + M) by all rows of [J; E] of coefficients (..., some rows) of theta - theta_ref."""
+        return (coefficients.to(self.gram.dtype) @ self.gram[rows]).double()
+
+    def at_test(self, coefficients: Tensor, rows: slice = slice(None)) -> Tensor:
+        """The same at the test samples: (..., T C)."""
+        return (coefficients.to(self.cross.dtype) @ self.cross[rows]).double()
 
     def displacement(self, coefficients: Tensor) -> Tensor:
         """theta - theta_ref, (P,), of coefficients (N C + M,): one vector-Jacobian product."""

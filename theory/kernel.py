@@ -1,4 +1,4 @@
-"""The empirical neural tangent kernel of a torch model, between any two sets of samples, in float64.
+"""The empirical neural tangent kernel of a torch model, between any two sets of samples.
 
     Theta[(n, c), (m, e)] = sum_p  d f_c(x_n) / d theta_p   d f_e(x_m) / d theta_p
 
@@ -60,31 +60,37 @@ def ntk(
     *,
     averaged: bool = False,
     memory: int = MEMORY,
+    dtype: torch.dtype = torch.float64,
 ) -> Tensor:
-    """The kernel between samples left (N, ...) and right (M, ...) at parameters (P,), in float64.
+    """The kernel between samples left (N, ...) and right (M, ...) at parameters (P,).
 
     module: (B, ...) -> (B, C); its parameters are replaced by `parameters`, in the order of `module.parameters()`, and
     left as they are. Returns (N C, M C), row n C + c for output c of sample n; averaged: (N, M), the trace over
     outputs / C, which is all there is to the kernel where it is isotropic (as in the limit of infinite width).
+
+    dtype: of all products and of the result; in float32 twice as fast, to some six digits.
 
     memory: bytes for the result and what is held on the way. Raises SpecError if they do not do, and for modules whose
     output for one sample depends on others or on chance (BatchNorm in training mode, dropout), by name.
     """
     refuse_untreatable(module)
     if isinstance(module, Lazy):
-        return ntk(module.module, parameters, left, right, averaged=averaged, memory=memory).mul_(module.alpha**2)
-    form = form_of(module, parameters.detach().double(), left[:1].double())
+        return ntk(module.module, parameters, left, right, averaged=averaged, memory=memory, dtype=dtype).mul_(
+            module.alpha**2
+        )
+    form = form_of(module, parameters.detach().to(dtype), left[:1].to(dtype))
     n, m, c = len(left), len(right), 1 if averaged else form.outputs
-    own = 8 * n * m * c * c
+    own = dtype.itemsize * n * m * c * c
     if own > memory:
         raise SpecError(too_large(n, m, form.outputs, averaged, own, memory))
-    result = torch.empty(n, c, m, c, dtype=torch.float64)
-    rows, columns = tile(form, n, m, averaged, memory - own - MODELS * 8 * len(parameters))
+    result = torch.empty(n, c, m, c, dtype=dtype)
+    numbers = (memory - own) // dtype.itemsize - MODELS * len(parameters)
+    rows, columns = tile(form, n, m, averaged, numbers)
     for begin in range(0, m, columns):
         some = slice(begin, begin + columns)
-        theirs = form.features(right[some].double())
+        theirs = form.features(right[some].to(dtype))
         for part in pieces(n, rows):
-            ours = form.features(left[part].double())
+            ours = form.features(left[part].to(dtype))
             made = form.averaged_block(ours, theirs)[:, None, :, None] if averaged else form.block(ours, theirs)
             result[part, :, some, :] = made
     return result.view(n * c, m * c)
@@ -123,13 +129,13 @@ class AnyModule:
 
 
 def named_parameters(module: nn.Module, parameters: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """By name, in float64: `parameters` (P,) as the module's learned ones, and all else that a call of it needs."""
+    """By name: `parameters` (P,) as the module's learned ones, and all else that a call of it needs, of their type."""
     learned = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    parts = torch.split(parameters.double(), [p.numel() for p in learned.values()])
+    parts = torch.split(parameters, [p.numel() for p in learned.values()])
     rest = {name: value for name, value in [*module.named_parameters(), *module.named_buffers()] if name not in learned}
     return (
         {name: part.view_as(learned[name]) for name, part in zip(learned, parts, strict=True)},
-        {name: v.detach().double() if v.is_floating_point() else v for name, v in rest.items()},
+        {name: v.detach().to(parameters.dtype) if v.is_floating_point() else v for name, v in rest.items()},
     )
 
 
@@ -148,18 +154,19 @@ def refuse_untreatable(module: nn.Module) -> None:
             )
 
 
-def tile(form: Form, left: int, right: int, averaged: bool, memory: int) -> tuple[int, int]:
-    """How many samples of either side to take together, so that what is held for them fits into `memory` bytes."""
+def tile(form: Form, left: int, right: int, averaged: bool, room: int) -> tuple[int, int]:
+    """How many samples of either side to take together, so that what is held for them is at most `room` numbers."""
 
     def needed(rows: int, columns: int) -> int:
-        return 8 * ((rows + columns) * form.floats_per_sample + rows * columns * form.floats_per_pair(averaged))
+        return (rows + columns) * form.floats_per_sample + rows * columns * form.floats_per_pair(averaged)
 
     rows, columns = min(left, TILE), right
-    while needed(rows, columns) > memory:
+    while needed(rows, columns) > room:
         if rows == columns == 1:
             raise SpecError(
                 f"the kernel of a single pair of samples, {form.outputs} outputs each, needs"
-                f" {needed(1, 1):,} bytes beside the result, and {max(memory, 0):,} are left: allow more memory"
+                f" {needed(1, 1):,} numbers beside the result and the model, and memory for {max(room, 0):,} is left:"
+                " allow more memory"
             )
         if columns > rows:
             columns = -(-columns // 2)

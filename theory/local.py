@@ -114,10 +114,10 @@ class Local:
         basis = self._spectrum[1]
         change, power = self._power(steps)
         seen = torch.cat([values, self.residual[None]]) @ basis
-        return Phase(change, torch.einsum("ngs,sn->gn", power, seen) @ basis.T)
+        return Phase(change, (power * seen).sum(dim=1) @ basis.T)
 
     def _power(self, steps: int) -> tuple[Tensor, Tensor]:
-        """The slots' map (4, 4), and (n C, 2, 5): both gains by the slots' values and r, of a phase of `steps`."""
+        """The slots' map (4, 4), and (2, 5, n C): both gains by the slots' values and r, of a phase of `steps`."""
         if steps not in self._powers:
             slope = 2 / (self.samples * self.outputs)
             if self.continuous:
@@ -127,7 +127,7 @@ class Local:
                 step = Step.of(self.training, steps)
                 change = torch.linalg.matrix_power(step.map, steps)
                 whole = torch.linalg.matrix_power(step.with_data(self._spectrum[0], slope), steps)
-            self._powers[steps] = change, whole[:, 5:, :5].contiguous()
+            self._powers[steps] = change, whole[:, 5:, :5].permute(1, 2, 0).contiguous()
         return self._powers[steps]
 
     def _stepwise(self, values: Tensor, batches: Sequence[np.ndarray]) -> Phase:
@@ -145,21 +145,28 @@ class Local:
 class Devices:
     """The learning phases of all devices, each with its own mini-batches: those of the run.
 
-    kernel: (N C, N C); residual: (N C,); held: each device's slice of either.
+    kernels: of each, between its own samples. residual: (N C,); held: each device's slice of it.
     """
 
     def __init__(
-        self, scenario: Scenario, kernel: Tensor, residual: Tensor, held: Sequence[slice], continuous: bool
+        self,
+        scenario: Scenario,
+        kernels: Sequence[Tensor],
+        residual: Tensor,
+        held: Sequence[slice],
+        continuous: bool,
     ) -> None:
         known, experiment = scenario.data, scenario.experiment
         self.held, self.training = held, experiment.training
         inputs, targets = torch.empty(0), torch.empty(0)  # who meets which samples does not depend on what they are
         self.data = LocalData(inputs, targets, scenario.shards, experiment.training, experiment.seed)
+        self.whole: dict[int, list[np.ndarray]] = {}
         self.place = [np.empty(len(known.x_train), dtype=np.int64) for _ in scenario.shards]
         for place, shard in zip(self.place, scenario.shards, strict=True):
             place[shard] = np.arange(len(shard))
         self.local = [
-            Local(experiment.training, kernel[own, own], residual[own], known.classes, continuous) for own in held
+            Local(experiment.training, kernel, residual[own], known.classes, continuous)
+            for kernel, own in zip(kernels, held, strict=True)
         ]
 
     def learn(self, values: Tensor, round: int, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -171,6 +178,14 @@ class Devices:
         gains = torch.zeros(2, values.shape[2], dtype=torch.float64)
         for k in chosen.tolist():
             own = self.held[k]
-            batches = [self.place[k][batch] for batch in self.data.batches(k, round)]
-            maps[k], gains[:, own] = self.local[k].learn(values[:, k, own], batches)
+            maps[k], gains[:, own] = self.local[k].learn(values[:, k, own], self._batches(k, round))
         return maps, gains
+
+    def _batches(self, device: int, round: int) -> list[np.ndarray]:
+        """Numbers of the device's own samples, batch by batch; full batches are the same in each round."""
+        if device in self.whole:
+            return self.whole[device]
+        batches = [self.place[device][batch] for batch in self.data.batches(device, round)]
+        if all(len(batch) == len(self.data.shards[device]) for batch in batches):
+            self.whole[device] = batches
+        return batches

@@ -66,7 +66,7 @@ class Gossip:
             then = columns.send(exchange, names)
         if self.slots:
             x = columns.slots["x"]
-            drift = averaged(exchanges[-1].weights.others(), x, then[0]) - x
+            drift = averaged(exchanges[-1].weights.others(), x, then["x"]) - x
             columns.slots |= {"x": x + self.eta_b * drift, "drift": self.eta_d * drift}
 
 

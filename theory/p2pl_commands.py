@@ -21,6 +21,9 @@ def add_commands(commands: Any) -> None:
     add_spec(predict)
     predict.add_argument("--memory", type=float, default=4.0, help="GB that the kernels may take (default: 4)")
     predict.add_argument("--flow", action="store_true", help="local steps as gradient flow, in continuous time")
+    predict.add_argument(
+        "--cuts", default="none", help="rounds after which to linearize anew, e.g. 2,5,10; or geometric: 2,4,8,..."
+    )
     predict.add_argument("--json", action="store_true", help="print the summary as JSON (several: {'runs': [...]})")
     predict.set_defaults(command=predict_command)
 
@@ -65,7 +68,7 @@ def predict_command(options: argparse.Namespace) -> None:
     from theory.predict import Way, predict_all
 
     torch.set_num_threads(1)  # as a run does
-    way = Way(int(options.memory * GIGA), options.flow)
+    way = Way(int(options.memory * GIGA), options.flow, cuts_of(options.cuts))
     summaries = list(predict_all(experiments, options.out, way, options.outputs))
     if options.json:
         print(json.dumps(summaries[0] if len(summaries) == 1 else {"runs": summaries}))
@@ -74,6 +77,16 @@ def predict_command(options: argparse.Namespace) -> None:
         accuracy = "" if one["accuracy_mean"] is None else f", accuracy {one['accuracy_mean']:.4f}"
         print(f"seed {one['seed']}: {one['status']}, loss {one['loss_mean']:.4g}{accuracy}, {one['seconds']} s")
     print(f"written to {options.out}", file=sys.stderr)
+
+
+def cuts_of(text: str) -> list[int] | str:
+    """Rounds, or the word `geometric`; `none` for none. Raises SpecError for anything else."""
+    if text in ("none", "geometric"):
+        return text if text == "geometric" else []
+    rounds = values_of(text, "--cuts")
+    if not all(isinstance(number, int) and number > 0 for number in rounds):
+        raise SpecError(f"--cuts: expected none, geometric, or rounds such as 2,5,10; got '{text}'")
+    return rounds
 
 
 def compare_command(options: argparse.Namespace) -> None:

@@ -20,19 +20,27 @@ from p2pl.options import LARGEST
 from p2pl.outputs import Arrays, check_size, write_outputs
 from p2pl.scenario import Scenario, stage
 from p2pl.summary import summarize
-from theory.dynamics import Dynamics, Moment
+from theory.dynamics import Dynamics
+from theory.frame import Moment
 from theory.kernel import MEMORY
 from theory.limits import warnings_of
 
 SOURCE = "theory"
+GEOMETRIC = "geometric"  # cuts after rounds 2, 4, 8, ...: the kernel moves most in the beginning
 
 
 @dataclass(frozen=True)
 class Way:
-    """How to predict. memory: bytes for kernels. continuous: local steps as gradient flow over the same time."""
+    """How to predict, see `theory.dynamics`; cuts may be GEOMETRIC."""
 
     memory: int = MEMORY
     continuous: bool = False
+    cuts: Sequence[int] | str = ()
+
+    def dynamics(self, scenario: Scenario) -> Dynamics:
+        rounds = scenario.experiment.rounds
+        cuts = [2**power for power in range(1, rounds.bit_length())] if self.cuts == GEOMETRIC else self.cuts
+        return Dynamics(scenario, self.memory, self.continuous, [int(cut) for cut in cuts])
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,11 @@ class Prediction:
 def predict(scenario: Scenario, way: Way, outputs: bool = False) -> Prediction:
     """Predict one experiment. Raises SpecError for one that the theory cannot treat, saying which part, and why."""
     began, experiment = time.perf_counter(), scenario.experiment
-    dynamics = Dynamics(scenario, way.memory, way.continuous)
+    dynamics = way.dynamics(scenario)
     samples = len(dynamics.samples.train) + len(dynamics.samples.test)
     if outputs:
         check_size(scenario.moments, len(scenario.shards), samples, scenario.data.classes, scenario.dtype.itemsize)
-    observer = Observer(scenario, dynamics)
+    observer, run = Observer(scenario, dynamics), {"run": experiment.key, "seed": experiment.seed}
     rows: list[dict[str, Any]] = []
     kept: list[Moment] = []
     status = "finished"
@@ -61,8 +69,7 @@ def predict(scenario: Scenario, way: Way, outputs: bool = False) -> Prediction:
         if measures is None:
             status = f"diverged at round {moment.round}"
             break
-        place = {"run": experiment.key, "seed": experiment.seed, "round": moment.round, "phase": moment.phase}
-        rows.append(place | measures)
+        rows.append(run | {"round": moment.round, "phase": moment.phase} | measures)
         kept = [*kept, moment] if outputs else [moment]
     if status != "finished":  # as in a run: a round that has gone wrong in one phase is no measurement in the other
         rows = [row for row in rows if f"diverged at round {row['round']}" != status]
@@ -70,7 +77,8 @@ def predict(scenario: Scenario, way: Way, outputs: bool = False) -> Prediction:
     origin = {"name": scenario.data.name, "source": scenario.data.source, "checksum": scenario.data.checksum}
     summary = summarize(experiment, rows, status) | {"spec": experiment.spec(), "data": origin, "source": SOURCE}
     facts = dynamics.facts()
-    summary |= {"growth_onset_lr": facts["growth_onset_lr"], "warnings": warnings_of(experiment, facts)}
+    summary |= {name: facts[name] for name in ("growth_onset_lr", "jumps")}
+    summary["warnings"] = warnings_of(experiment, facts)
     kept_outputs = observer.arrays(kept) if outputs else {}
     summary["seconds"] = round(time.perf_counter() - began, 3)
     return Prediction(rows, summary, facts, kept_outputs)
@@ -107,7 +115,7 @@ class Observer:
 
     def parameters(self, moment: Moment) -> Tensor:
         """(K, P), in float64."""
-        expansion = self.dynamics.expansion
+        expansion = self.dynamics.frame.expansion  # that of the last cut
         return torch.stack([expansion.linear.reference + expansion.displacement(one) for one in moment.coefficients])
 
     def arrays(self, moments: Sequence[Moment]) -> dict[str, np.ndarray]:
