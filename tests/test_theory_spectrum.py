@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,18 @@ def test_the_onset_is_where_the_explicit_operator_reaches_one(options, weights):
     found = growth_onset(curves(phi), stack, Rule(1.0, **options), tolerance=1e-6)
     assert radius(phi, stack, Rule(found * (1 - 5e-6), **options)) <= 1 + 1e-9
     assert radius(phi, stack, Rule(found * (1 + 5e-6), **options)) > 1 + 1e-9
+    below = np.geomspace(0.03 * found, 0.99 * found, 12)
+    assert all(radius(phi, stack, Rule(rate, **options)) <= 1 + 1e-9 for rate in below)
+
+
+def test_growth_may_come_in_bands():
+    """Three steps of a heavy ball that is kept while parameters are mixed: what grows is stable again further up."""
+    phi, rule, weights = features(2), Rule(1.0, steps=3, momentum=0.9), weigh("complete", "p2pl")
+    onset, last = (growth_onset(curves(phi), weights, rule, 1e-4, scan=scan) for scan in (True, False))
+    assert onset < 0.6 * last
+    assert radius(phi, [weights], replace(rule, lr=1.02 * onset)) > 1
+    assert radius(phi, [weights], replace(rule, lr=0.98 * last)) < 1
+    assert all(radius(phi, [weights], replace(rule, lr=share * onset)) < 1 for share in np.linspace(0.1, 0.99, 30))
 
 
 @given(st.integers(0, 10**6), st.sampled_from(RULES), st.floats(0.1, 3))

@@ -29,12 +29,14 @@ def onset_map(
     outputs: int = 1,
     keep: int | None = KEEP,
     tolerance: float = 1e-3,
+    scan: bool = False,
 ) -> Array:
     """(splits, weights): the learning rate at which each setting begins to grow, for torch's MSELoss.
 
     theta: (rows, rows). splits: for each way of sharing the data, K arrays of rows of theta. weights: W (K, K) each, or
     a list of those of one period. outputs: how many outputs a row of theta stands for: 1, or C for an isotropic kernel
-    of samples. keep: directions a device, None for all. tolerance: relative, of each search.
+    of samples. keep: directions a device, None for all. tolerance: relative, of each search. scan: see `growth_onset`;
+    to be set with momentum over several steps, where growth may come in bands, at many times the price.
     """
     theta = np.asarray(theta, dtype=np.float64)
     found = np.empty((len(splits), len(weights)))
@@ -43,5 +45,5 @@ def onset_map(
         gains = np.array([2 / (np.size(part) * outputs) for part in rows])
         model = curvature(theta, rows, gains, keep)
         for j, matrix in enumerate(weights):
-            near = found[i, j] = growth_onset(model, matrix, rule, tolerance, near)
+            near = found[i, j] = growth_onset(model, matrix, rule, tolerance, near, scan)
     return found

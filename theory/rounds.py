@@ -108,10 +108,13 @@ class Round:
         size = int(np.prod(self.shape))
         return self(np.eye(size).reshape(*self.shape, size)).reshape(size, size)
 
-    def dominant(self, start: Array | None = None, tolerance: float = 1e-6) -> tuple[complex, Array]:
+    def dominant(
+        self, start: Array | None = None, tolerance: float = 1e-6, restarts: int = 30
+    ) -> tuple[complex, Array]:
         """The eigenvalue of largest modulus, of one period, and its eigenvector: by Arnoldi, or densely where small.
 
-        start: where to begin, e.g. the eigenvector at a learning rate nearby.
+        start: where to begin, e.g. the eigenvector at a learning rate nearby. restarts: after so many of the method
+        what has not been found counts as 0.
         """
         size = int(np.prod(self.shape))
         if size <= DENSE:
@@ -122,7 +125,7 @@ class Round:
         )
         begin = np.random.default_rng(0).standard_normal(size) if start is None else start
         try:
-            values, vectors = sparse.eigs(operator, k=1, which="LM", v0=begin, tol=tolerance, maxiter=30)
+            values, vectors = sparse.eigs(operator, k=1, which="LM", v0=begin, tol=tolerance, maxiter=restarts)
         except sparse.ArpackNoConvergence as stopped:  # slow modes crowd below 1; what grows stands apart, and is found
             values, vectors = stopped.eigenvalues, stopped.eigenvectors
             if not len(values):

@@ -28,6 +28,8 @@ from theory.rounds import Round, Rule, weights_of
 ARNOLDI, ROUNDING = 0.03, 0.3  # of the tolerance: how well eigenvalues are found, and what passes for no growth
 WIDEN = 1.25
 EVALUATIONS = 100
+BAND, LOWEST = 1.08, 0.03  # steps of a scan, and where it ends, as a share of 2 (1 + mu) / L
+SCANNED = 5  # restarts at each step of a scan: what grows within a band does so clearly
 NOISE = 0.3  # beside the last mode, where a search begins: another one may have overtaken it
 SOLVED_DENSELY = 3000
 
@@ -38,10 +40,14 @@ def growth_onset(
     rule: Rule,
     tolerance: float = 1e-6,
     near: float | None = None,
+    scan: bool = True,
 ) -> float:
-    """The learning rate at which the round begins to grow, to a relative `tolerance`; `rule.lr` is not looked at.
+    """The least learning rate at which the round grows, to a relative `tolerance`; `rule.lr` is not looked at.
 
     weights: (K, K), or a list of which one after another is used. near: where to look first, e.g. a neighbour's onset.
+    scan: whether to look below what is found, in steps of BAND: growth may come in bands (a heavy ball over several
+    steps comes round in phase with the mixing), and one that is narrower is missed. Without momentum nothing grows
+    below 2 / L where weights are not negative, and the scan is short; with it, it is most of the work.
 
     Above the onset the growing mode stands apart, and Arnoldi's method is quick; below, slow modes crowd at 1 and say
     nothing. So the search comes down from above, by secants of (radius)^(1/tau), which is nearly linear in the rate,
@@ -51,13 +57,21 @@ def growth_onset(
     noise = np.random.default_rng(0).standard_normal(rule.parts * curvature.devices * curvature.size)
     begin = [noise]
 
-    def excess(lr: float) -> float:
-        value, mode = Round(curvature, stack, replace(rule, lr=lr)).dominant(begin[0], ARNOLDI * tolerance)
+    def excess(lr: float, restarts: int = 30) -> float:
+        value, mode = Round(curvature, stack, replace(rule, lr=lr)).dominant(begin[0], ARNOLDI * tolerance, restarts)
         known = mode.real + mode.imag
         begin[0] = known / np.linalg.norm(known) + NOISE * noise / np.linalg.norm(noise)
         return float(abs(value) ** (1 / (rule.steps * len(stack))) - 1)
 
-    return _descent(excess, 2 * (1 + rule.momentum) / curvature.largest if near is None else near, tolerance)
+    alone = 2 * (1 + rule.momentum) / curvature.largest
+    found = _descent(excess, alone if near is None else near, tolerance)
+    lowest = alone if not rule.momentum and rule.order != "dgd" and (stack >= 0).all() else LOWEST * alone
+    rate = found / BAND
+    while scan and rate > lowest:
+        if excess(rate, SCANNED) > ROUNDING * tolerance:
+            found = rate = _descent(excess, rate / WIDEN, tolerance)
+        rate /= BAND
+    return found
 
 
 def _descent(excess: Callable[[float], float], near: float, tolerance: float) -> float:
