@@ -24,7 +24,7 @@ NOTHING = "Nothing to be done (all requested files are present and up to date)."
 
 def checkout(root: Path) -> None:
     """Copy what the pipeline needs to `root`, with the table, and programs as in the environment but of the copy."""
-    for name in ("p2pl", "paper_figures", "config", "profiles"):
+    for name in ("p2pl", "paper_figures", "theory", "config", "profiles"):
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "Makefile"):
         shutil.copy(REPOSITORY / name, root)

@@ -147,7 +147,7 @@ def test_every_activation_loss_and_parametrization(activation, loss, parametriza
     bias=st.booleans(),
     drifts=st.booleans(),
     density=st.sampled_from([0.0, 0.05, 0.2, 0.5, 1.0]),
-    base=st.sampled_from([0.0, -0.5, 2.0]),
+    base=st.sampled_from([0.0, -0.5, 0.3]),
 )
 def test_any_shape(libraries, widths, ends, sizes, batch, rule, kind, drifts, density, base, **options):
     training = Training(batch_size=batch, lr=0.01, steps=5, **rule)

@@ -57,7 +57,7 @@ def test_a_prediction_has_the_columns_rows_and_summary_of_the_run(tmp_path, caps
 def test_the_errors_are_small_for_a_wide_network_and_rounding_for_a_linear_one(tmp_path, capsys):
     run, theory, _ = both(SPEC, tmp_path, capsys)
     found, _ = errors(run, theory, capsys)
-    assert found.keys() == MEASURES | {"run", "seed", "warnings"}
+    assert found.keys() == MEASURES | {"run", "seed", "growth_onset_lr", "kernel_drift", "warnings"}
     assert all(1e-6 < found[name] < 0.2 for name in MEASURES - {"test_accuracy"})
     run, theory, _ = both(SPEC | {"model": {"name": "linear", "bias": True}, "dtype": "float64"}, tmp_path, capsys)
     found, _ = errors(run, theory, capsys)
