@@ -10,6 +10,7 @@ One file a run beside the results that it will become part of, written whole or 
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import json
@@ -69,9 +70,11 @@ class Keeper:
         return content if content["stamp"] == stamp(setting) else None
 
     def clear(self, experiments: Sequence[Experiment]) -> None:
-        """Remove the checkpoints: their rows are in the results now."""
+        """Remove the checkpoints, and what a kill left of one half-written: their rows are in the results now."""
         for experiment in experiments:
-            self.path(experiment).unlink(missing_ok=True)
+            path = self.path(experiment)
+            for left in (path, *path.parent.glob(f"{glob.escape(path.name)}.*")):
+                left.unlink(missing_ok=True)
 
 
 def stamp(setting: Setting) -> str:

@@ -94,6 +94,15 @@ def test_the_frequency_of_checkpoints_is_no_part_of_a_run(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
+def test_what_a_kill_left_of_a_checkpoint_is_removed(tmp_path):
+    experiment = Experiment(**SPEC)
+    half = Keeper(tmp_path / "r").path(experiment)
+    half.with_name(half.name + ".abcd").write_bytes(b"half a checkpo")
+    (tmp_path / ".r.another.checkpoint.abcd").touch()
+    run_all([experiment], tmp_path / "r")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".r.another.checkpoint.abcd", "r"]
+
+
 def test_a_finished_run_is_not_repeated(tmp_path):
     experiments = [Experiment(**SPEC | {"seed": seed}) for seed in (0, 1)]
     keeper = Keeper(tmp_path / "r")
