@@ -119,8 +119,9 @@ class Recovered:
     unit: str = "%"
 
     def measure(self, table: pd.DataFrame) -> Measured:
-        sides = (after_cooperation(table, where, self.value) for where in (self.a, self.b, self.c))
-        first, second, third = (side.iloc[-1] for side in sides)
+        sides = [after_cooperation(table, where, self.value) for where in (self.a, self.b, self.c)]
+        last = max(side.index.max() for side in sides)
+        first, second, third = (side.reindex([last]).iloc[0] for side in sides)
         lost = (third - second).where(third > second)
         values = 100 * (first - second) / lost
         known = values.dropna()

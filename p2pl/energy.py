@@ -3,7 +3,8 @@
     E = e_mac * multiply-adds + e_bit * (bits sent + bits heard)
 
 One multiply-add in float32 takes some 5 pJ in a 45 nm core (Horowitz 2014), some hundred times that on a whole board; a
-bit over a short radio link 15 to 280 nJ. Frames, waiting and memory are left out, so ranks are to be read as regions.
+bit over a radio link 50 nJ and what its amplifier takes (Heinzelman et al. 2000), or less. Frames, waiting and memory
+are left out, so ranks are to be read as regions.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from p2pl.experiment import Experiment
 
 MAC = (5e-12, 200e-12, 2000e-12)  # joules: a core alone; boards
-BIT = (15e-9, 50e-9, 280e-9)  # joules: low-power radios; the usual textbook figure; with the amplifier of a longer link
+BIT = (15e-9, 50e-9, 280e-9)  # joules: low-power radios, by their currents; Heinzelman's; with amplifier
 PASSES = 3  # a step takes a forward pass, and about twice as much backward
 
 Quantity = float | np.ndarray

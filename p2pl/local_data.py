@@ -66,17 +66,10 @@ class LocalData:
         rng = None if size >= len(shard) else stream(self.seed, "batches", device, round)
         a_pass = -(-len(shard) // size)
         steps = steps or training.steps or (training.epochs or 1) * a_pass
-        if steps <= a_pass:  # a part of one pass: most often
-            met = (shard if rng is None else rng.permutation(shard))[: steps * size]
-            return met, np.minimum(np.arange(steps + 1) * size, len(met))
-        orders, cuts = [], []
-        for begun in range(0, steps, a_pass):
-            order = shard if rng is None else rng.permutation(shard)
-            starts = np.arange(min(a_pass, steps - begun)) * size
-            orders.append(order[: starts[-1] + size])
-            cuts.append(begun // a_pass * len(shard) + starts)
-        met = np.concatenate(orders)
-        return met, np.append(np.concatenate(cuts), len(met))
+        passes = [shard if rng is None else rng.permutation(shard) for _ in range(-(-steps // a_pass))]
+        t = np.arange(steps + 1)
+        cuts = t // a_pass * len(shard) + t % a_pass * size
+        return np.concatenate(passes)[: cuts[-1]], cuts
 
     def batches(self, device: int, round: int, steps: int | None = None) -> Iterator[np.ndarray]:
         """The same as row numbers of one batch after another."""

@@ -9,7 +9,8 @@ A lost message changes the weights by the kind of the rule, declared as `@mixing
 
 - `row`: the receiver re-weights over those that it did hear (its row is rescaled to 1);
 - `doubly`: the receiver gives the lost weight to itself, so that W_t stays symmetric when losses are;
-- `column`: the sender keeps the share that did not arrive, so that no mass is lost (push-sum).
+- `column`: the sender keeps the share that did not arrive, so that no mass is lost (push-sum). What is late is mass
+  under way: columns of what is held and of what is sent sum to 1 together.
 """
 
 from __future__ import annotations
@@ -210,7 +211,10 @@ class Transmission:
         if delay:
             self._under_way.append(arriving)
             nothing = weights.without(used), np.zeros_like(used)
-            arriving = self._under_way.popleft() if len(self._under_way) > delay else nothing
+            late = self._under_way.popleft() if len(self._under_way) > delay else nothing
+            if self.stochastic == "column":  # a share is given away when it is sent, not when it arrives
+                late = replace(arriving[0], link=late[0].link + 0 * arriving[0].link), late[1]
+            arriving = late
         return Exchange(arriving[0], used, sent, arriving[1], delay)
 
     def replay(self, past: Sequence[tuple[int, int]]) -> None:

@@ -46,7 +46,8 @@ synchronization, weights by size against doubly stochastic ones, the shared star
 learning rates are chosen, for how many rounds the methods so tuned are compared, that `failures`, `channels` and
 `diameter` are measured in every second round only, that weight decay is predicted, and that growth above the onset is
 looked for after learning, not after mixing. Claims about compressed push and about the field's algorithms were worded
-after trials of seed 0, which is one of those judged.
+after trials of seed 0, which is one of those judged; the grids of their learning rates were widened, and the long run
+made longer, after a first run of all seeds.
 
 Data: {data}.
 """

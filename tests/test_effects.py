@@ -154,3 +154,5 @@ def test_what_is_brought_back_is_a_share_of_what_was_lost():
     values, bound, unknown = effect.measure(table)
     assert values.to_dict() == pytest.approx({0: 25, 1: 50})
     assert (list(bound), unknown) == ([0, 0], 1)
+    early = pd.concat([table[table.arm != "dense"], table[(table.arm == "dense") & (table["round"] < 4)]])
+    assert effect.measure(early).unknown == 3

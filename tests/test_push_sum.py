@@ -6,7 +6,8 @@ from gossip import SMALL, averaging, fitting, models
 
 from p2pl import Experiment, simulate
 from p2pl.engine import prepare
-from p2pl.registry import algorithm
+
+LOSSES = (None, "links", "bursts", "churn", "intermittent")
 
 
 def test_on_doubly_stochastic_weights_push_sum_is_gossip():
@@ -25,12 +26,12 @@ def test_push_sum_averages_exactly_where_column_stochastic_weights_alone_do_not(
     assert biased == (graph in ("chorded_ring", "random_digraph"))
 
 
-@pytest.mark.parametrize("failure", [None, "links", "bursts", "churn", "delay"])
-@pytest.mark.parametrize("name", ["sgp", "sparse_push_feedback", "sparse_push"])
+FAILING = [("sparse_push", None), *((name, one) for name in ("sgp", "sparse_push_feedback") for one in LOSSES)]
+
+
+@pytest.mark.parametrize(("name", "failure"), FAILING)
 def test_no_mass_is_lost_whatever_fails(name, failure):
-    """sum_k w_k = K and sum_k x_k is what learning made it; delayed messages are mass under way."""
-    if failure and "no failures" in algorithm.entry(name).traits["needs"]:
-        return
+    """sum_k w_k = K and sum_k x_k is what learning made it."""
     gossip = {"name": name} | ({} if name == "sgp" else {"gamma": 0.3})
     settings = averaging(name, 30, topology="chorded_ring") | {"algorithm": gossip, "failures": failure}
     if name != "sgp":
@@ -38,12 +39,27 @@ def test_no_mass_is_lost_whatever_fails(name, failure):
     seen = list(simulate(Experiment(**settings)))
     total = seen[0].state.x.sum(dim=0)
     for snapshot in seen:
-        if failure == "delay":  # of what is late, everybody keeps its share until the message is there
-            continue
         assert snapshot.state.w.sum().item() == pytest.approx(8, abs=1e-12)
         assert (snapshot.state.w > 0).all()
         torch.testing.assert_close(snapshot.state.x.sum(dim=0), total, rtol=0, atol=1e-11)
     assert seen[-1].status == "finished"
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_what_is_late_is_mass_under_way(steps):
+    """What devices hold and what was sent in the last `steps` exchanges is all there was; ratios find the mean."""
+    settings = averaging("sgp", 900, topology="chorded_ring", failures={"name": "delay", "steps": steps})
+    seen = [snapshot.state for snapshot in simulate(Experiment(**settings)) if snapshot.phase != "learn"]
+    setting = prepare(Experiment(**settings | {"failures": None}))
+    weights = torch.from_numpy(setting.channel.transmission.next().weights.matrix().toarray())
+    sent = 1 - weights.diagonal()
+    for number, state in enumerate(seen):
+        for part, whole in ((state.x, seen[0].x.sum(dim=0)), (state.w, torch.tensor([8.0], dtype=torch.float64))):
+            name = "x" if part is state.x else "w"
+            under_way = [sent @ getattr(before, name) for before in seen[max(0, number - steps) : number]]
+            torch.testing.assert_close(part.sum(dim=0) + sum(under_way), whole, rtol=0, atol=1e-11)
+    z = seen[-1].x / seen[-1].w
+    torch.testing.assert_close(z, seen[0].x.mean(dim=0).expand_as(z), rtol=0, atol=1e-9)
 
 
 def test_devices_only_merge_in_the_last_rounds():

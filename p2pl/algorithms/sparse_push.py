@@ -37,13 +37,13 @@ class State(NamedTuple):
 
 
 class Push:
-    """What both readings share: learning, the last rounds, and the quotient."""
+    """What both readings share: learning, the last rounds if there are any, and the quotient."""
 
     phases: ClassVar = ("learn", "cooperate")
     gamma: float | None
     reach: float
-    final_rounds: int
-    final: str
+    final_rounds = 0
+    final = "dense"
 
     def learn(self, state: State, work: Work) -> State:
         if work.left < self.final_rounds:
@@ -59,6 +59,7 @@ class Push:
         return self.gossip(state, channel)
 
     def gossip(self, state: State, channel: Channel) -> State:
+        """One compressed exchange."""
         raise NotImplementedError
 
     def models(self, state: State) -> Tensor:
@@ -66,6 +67,8 @@ class Push:
 
 
 class Replicas(Push):
+    """With public copies, one for each graph of a period."""
+
     def start(self, x0: Tensor, work: Work) -> State:
         return State(x0, x0.new_ones(len(x0), 1), x0.new_zeros(x0.shape), (known_to_all(x0),))
 
@@ -90,8 +93,6 @@ class SparsePush(Replicas):
 
     gamma: Probability | None = None
     reach: Positive = 1.5
-    final_rounds: Natural = 0
-    final: Literal["dense", "compressed"] = "dense"
 
 
 @algorithm(
@@ -117,8 +118,6 @@ class SparsePushFeedback(Push):
 
     gamma: Probability | None = None
     reach: Positive = 0.5
-    final_rounds: Natural = 0
-    final: Literal["dense", "compressed"] = "dense"
 
     def start(self, x0: Tensor, work: Work) -> State:
         return State(x0, x0.new_ones(len(x0), 1), x0.new_zeros(x0.shape), (x0.new_zeros(x0.shape),))

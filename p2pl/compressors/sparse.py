@@ -19,6 +19,7 @@ SEED_BYTES = 8
 
 
 def checked(keep: float) -> float:
+    """Raises SpecError for a share of 0, which `Probability` allows."""
     if keep == 0:
         raise SpecError("compression, option 'keep': expected a number above 0 and at most 1, got 0")
     return keep
