@@ -32,7 +32,7 @@ slow: $(READY)
 
 check: $(READY)
 	snakemake --lint
-	snakefmt --check Snakefile
+	snakefmt --check Snakefile theory/rules.smk
 	ruff format --check .
 	ruff check .
 	mypy

@@ -1,6 +1,5 @@
-# From the table of experiments to the figures: data -> simulate -> collect -> figure; what the theory is to predict goes
-# through observe (a run that keeps its networks' outputs), predict and compare before it is collected, and what is to be
-# forecast through forecast and check; of some only the onset of growth is asked.
+# From the table of experiments to the figures: data -> simulate -> collect -> figure, with tune where learning rates are
+# to be found first. What the theory is asked goes by the rules of theory/rules.smk.
 #
 #   snakemake --cores 8                                     everything of config/config.yaml
 #   snakemake --cores 8 --configfile config/smoke.yaml      another table, into the folder it names under `pathvars`
@@ -32,7 +31,6 @@ validate(TABLE, "config/schema.yaml")
 
 BLOCKS = sweep.index(TABLE)  # name of an experiment -> its cells
 CELLS = {cell.key: cell for cells in BLOCKS.values() for cell in cells}
-OBSERVED = "|".join(sorted({cell.key for cell in CELLS.values() if cell.predict})) or "none"
 TABLES = sweep.tables(BLOCKS)  # name -> the folder of its cells' files, and the cells
 ENTRIES = {  # what its cells follow from, for `p2pl collect`; the prose is for readers
     name: {
@@ -62,10 +60,6 @@ onstart:
 
 wildcard_constraints:
     cell="[0-9a-f]{12}",
-
-
-ruleorder: observe > simulate
-ruleorder: check > compare
 
 
 rule all:
@@ -108,121 +102,7 @@ rule simulate:
         "p2pl run {params.spec:q} --seeds {params.seeds} {params.tuned} --out {output} > {log} 2>&1"
 
 
-rule observe:
-    input:
-        data=lambda w: f"<results>/data/{CELLS[w.cell].experiment.dataset.name}.json",
-    output:
-        run="<results>/runs/{cell}.parquet",
-        outputs=temp("<results>/runs/{cell}.outputs.npz"),
-    log:
-        "<results>/logs/runs/{cell}.log",
-    wildcard_constraints:
-        cell=OBSERVED,
-    conda:
-        "config/environment.yaml"
-    threads: 1
-    params:
-        spec=lambda w: CELLS[w.cell].spec,
-        seeds=lambda w: ",".join(map(str, CELLS[w.cell].seeds)),
-        code=lambda w: fingerprint.of_experiment(CELLS[w.cell].experiment),
-    shell:
-        "p2pl run {params.spec:q} --seeds {params.seeds} --outputs --out {output.run} > {log} 2>&1"
-
-
-rule predict:
-    input:
-        data=lambda w: f"<results>/data/{CELLS[w.cell].experiment.dataset.name}.json",
-    output:
-        theory="<results>/predictions/{way}/{cell}.parquet",
-        outputs=temp("<results>/predictions/{way}/{cell}.outputs.npz"),
-    log:
-        "<results>/logs/predictions/{way}/{cell}.log",
-    conda:
-        "config/environment.yaml"
-    threads: 1
-    params:
-        spec=lambda w: CELLS[w.cell].spec,
-        seeds=lambda w: ",".join(map(str, CELLS[w.cell].seeds)),
-        code=lambda w: fingerprint.of_experiment(CELLS[w.cell].experiment, "theory/predict.py"),
-    shell:
-        "p2pl predict {params.spec:q} --seeds {params.seeds} --cuts {wildcards.way} --outputs --out {output.theory} "
-        "> {log} 2>&1"
-
-
-rule compare:
-    input:
-        run="<results>/runs/{cell}.parquet",
-        observed="<results>/runs/{cell}.outputs.npz",
-        theory="<results>/predictions/{way}/{cell}.parquet",
-        predicted="<results>/predictions/{way}/{cell}.outputs.npz",
-    output:
-        "<results>/comparisons/{way}/{cell}.parquet",
-    log:
-        "<results>/logs/comparisons/{way}/{cell}.log",
-    conda:
-        "config/environment.yaml"
-    params:
-        code=fingerprint.of_files("theory/compare.py"),
-    shell:
-        "p2pl compare {input.run} {input.theory} --out {output} > {log} 2>&1"
-
-
-rule forecast:
-    input:
-        data=lambda w: f"<results>/data/{CELLS[w.cell].experiment.dataset.name}.json",
-    output:
-        "<results>/forecasts/{way}/{cell}.parquet",
-    log:
-        "<results>/logs/forecasts/{way}/{cell}.log",
-    conda:
-        "config/environment.yaml"
-    threads: 1
-    params:
-        spec=lambda w: CELLS[w.cell].spec,
-        seeds=lambda w: ",".join(map(str, CELLS[w.cell].seeds)),
-        code=lambda w: fingerprint.of_experiment(CELLS[w.cell].experiment, "theory/forecast.py"),
-    shell:
-        "p2pl forecast {params.spec:q} --seeds {params.seeds} --by {wildcards.way} --out {output} > {log} 2>&1"
-
-
-rule check:
-    input:
-        run="<results>/runs/{cell}.parquet",
-        forecast="<results>/forecasts/{way}/{cell}.parquet",
-    output:
-        "<results>/comparisons/{way}/{cell}.parquet",
-    log:
-        "<results>/logs/comparisons/{way}/{cell}.log",
-    wildcard_constraints:
-        way="span|path",
-    conda:
-        "config/environment.yaml"
-    params:
-        code=lambda w: fingerprint.of_experiment(CELLS[w.cell].experiment, "theory/check.py"),
-    shell:
-        "p2pl compare {input.run} {input.forecast} --out {output} > {log} 2>&1"
-
-
-rule onset:
-    input:
-        data=lambda w: f"<results>/data/{CELLS[w.cell].experiment.dataset.name}.json",
-    output:
-        "<results>/onsets/{cell}.parquet",
-    log:
-        "<results>/logs/onsets/{cell}.log",
-    conda:
-        "config/environment.yaml"
-    threads: 1
-    params:
-        spec=lambda w: CELLS[w.cell].spec,
-        seeds=lambda w: ",".join(map(str, CELLS[w.cell].seeds)),
-        around=lambda w: f"--around {','.join(map(str, CELLS[w.cell].onset))}" if CELLS[w.cell].onset else "",
-        code=lambda w: (
-            fingerprint.of_experiment(CELLS[w.cell].experiment, "theory/growth.py")
-            + fingerprint.of_experiment(CELLS[w.cell].experiment)
-        ),
-    shell:
-        "p2pl onset {params.spec:q} --seeds {params.seeds} {params.around} --out {output} > {log} 2>&1"
+include: "theory/rules.smk"
 
 
 rule collect:

@@ -48,6 +48,13 @@ COLUMNS: dict[str, pa.DataType] = {
 KEY = b"p2pl"
 
 
+class Facts(dict[str, Any]):
+    """An object of the metadata, to be read: pandas copies all that is in `attrs` with each frame made of another."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Facts:
+        return self
+
+
 class ResultsError(SpecError):
     """A results file that is missing, damaged, or not what it should be."""
 
@@ -78,7 +85,7 @@ def read(path: str | Path) -> tuple[pa.Table, dict[str, Any]]:
     facts = (table.schema.metadata or {}).get(KEY)
     if facts is None:
         raise ResultsError(f"{path} was not written by p2pl: it has no '{KEY.decode()}' metadata")
-    return table, json.loads(facts)
+    return table, json.loads(facts, object_hook=Facts)
 
 
 def load(path: str | Path) -> pd.DataFrame:

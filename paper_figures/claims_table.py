@@ -36,8 +36,8 @@ quantity, less the claimed one; `correlation`: Spearman's, over settings, or a d
 some seeds is only a bound, for a run ended before it got there: bounds spread less than what they bound, so the
 interval is not one of 95 %, and a verdict is given only where all bounds lie on the safe side. "n of N": nothing is
 known of the other seeds, and the claim is undecided. The test images are the same for all seeds: an interval speaks of
-these images, and learning rates were tuned once, by `learning_rates`, `push_rates` and `algorithm_rates`; neither
-choice is in any interval.
+these images, and learning rates were tuned once, by `learning_rates` and the blocks whose names end in `_rates`;
+neither choice is in any interval.
 
 Sources: [A] the paper's abstract, [S] a secondary summary of it, [C] our control or question. The statements are in our
 words. Rules and settings were fixed after a pilot on other seeds of the same images, but for these, which followed a
@@ -46,8 +46,8 @@ synchronization, weights by size against doubly stochastic ones, the shared star
 learning rates are chosen, for how many rounds the methods so tuned are compared, that `failures`, `channels` and
 `diameter` are measured in every second round only, that weight decay is predicted, and that growth above the onset is
 looked for after learning, not after mixing. Claims about compressed push and about the field's algorithms were worded
-after trials of seed 0, which is one of those judged; the grids of their learning rates were widened, and the long run
-made longer, after a first run of all seeds.
+after trials of seed 0, which is one of those judged; after a first run of all seeds the grids of their learning rates
+were widened, consensus steps tuned, graphs added and the long run made longer.
 
 Data: {data}.
 """

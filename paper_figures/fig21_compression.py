@@ -1,12 +1,12 @@
 """**What may be left unsaid?** Sparse-Push (our reading), which sends the largest differences to public copies, on
 directed graphs of {devices} devices; a round is one mini-batch and one exchange. **a** Test accuracy of the mean
 device after {rounds} rounds against what a device has sent, for data sorted by class to a growing part (skew: 0 is
-even, 1 gives each device classes of its own); along each curve, from the right, all values are sent, a 10th, a 25th,
-a 100th and a 400th. **b** The same accuracy at tuned learning rates, uncompressed, at a 25th of the values, and with
-last rounds that only merge. **c**, **d** What compression to a 25th takes, graph by graph: accuracy of compressed
-minus that of uncompressed push-sum, paired by seed, with public copies and with error feedback. Marks are means over
-n = {seeds} seeds, bars their 95 % Student-t intervals. The axis of accuracy in **a** is logarithmic in the error,
-that of bytes is logarithmic.
+even, 1 gives each device classes of its own); the share of the values that is sent stands beside the first curve.
+**b** The same accuracy at tuned learning rates; 25x: a 25th of the values; merged: last rounds that only merge.
+**c**, **d** What compression to a 25th takes, graph by graph: accuracy of compressed minus that of uncompressed
+push-sum, paired by seed, with public copies, which need graphs that come again, and with error feedback. Marks are
+means over n = {seeds} seeds, bars their 95 % Student-t intervals. The axis of accuracy in **a** is logarithmic in the
+error, that of bytes is logarithmic.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from paper_figures import cells, style
 from paper_figures.dots import dots, effects, label_rows
 from paper_figures.finals import draw_finals, final, zoomed_accuracy_axis
 
-NEEDS = ("compression", "push", "digraphs")
+NEEDS = ("compression", "push", "digraphs", "permutations")
 
 SKEW, KEEP = "partition.fraction", "compression.keep"
 
@@ -34,7 +34,8 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     against_bytes(curves, results["compression"])
     style.legend(top, looks_of(results["compression"]), title="skew")
     rows(tuned, results["push"])
-    graphs(bottom.subplots(1, 2, sharex=True), results["digraphs"], bottom)
+    drawn = results["permutations"].assign(topology="random_permutation")
+    graphs(bottom.subplots(1, 2, sharex=True), pd.concat([results["digraphs"], drawn]), bottom)
     return figure
 
 
@@ -49,6 +50,9 @@ def against_bytes(ax: Axes, table: pd.DataFrame) -> None:
     points = final(table, [SKEW, KEEP], "accuracy_mean")
     points = points.merge(sent.groupby([SKEW, KEEP, "round"])["megabytes"].mean().reset_index())
     draw_finals(ax, points, SKEW, "megabytes", looks_of(table))
+    for point in points[points[SKEW] == points[SKEW].iloc[0]].dropna(subset=["mean"]).to_dict("records"):
+        end = point["megabytes"], 100 * point["mean"]
+        ax.annotate(f"{100 * point[KEEP]:g} %", end, (-7, 5), textcoords="offset points", ha="center", fontsize=6)
     ax.set_xscale("log")
     zoomed_accuracy_axis([ax], points)
     ax.set_xlabel("sent per device (MB)")
@@ -73,11 +77,12 @@ def graphs(axes: list[Axes], table: pd.DataFrame, figure: Figure) -> None:
     ways = [arm for arm in style.unique(table, "arm") if arm != "dense"]
     looks = style.looks(ways)
     topologies = style.unique(table, "topology")
+    tried = {way: style.unique(table[table["arm"] == way], "topology") for way in ways}
     for ax, partition, letter in zip(axes, style.unique(table, "partition"), "cd", strict=True):
         for number, way in enumerate(ways):
             wanted = {
                 graph: Difference({"arm": way, **here}, {"arm": "dense", **here})
-                for graph in topologies
+                for graph in tried[way]
                 for here in [{"topology": graph, "partition": partition}]
             }
             dots(ax, effects(table, wanted), looks[way], shift=0.3 * (number - (len(ways) - 1) / 2))

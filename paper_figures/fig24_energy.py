@@ -3,10 +3,9 @@ the least energy, over what a multiply-add and what a bit cost: Sparse-Push (our
 {devices} devices, data sorted by class to the given part (skew). The accuracy is three points below what is reached
 by sending all. Energy: e_mac times three multiply-adds a parameter, sample and step, and e_bit times the bits sent
 and heard; nothing for waiting, frames and memory. Shades and words: the best share; dashed lines: what it saves
-against sending all. Crosses: constants from the literature, 5, 200 and 2,000 pJ, 15, 50 and 280 nJ. Energies are
-means over n = {seeds} seeds; dots: not decided, for the 95 % Student-t interval of the ratio of the second best to
-the best, paired by seed, has 1 inside. A share with which some seed does not get there cannot be the best. Both axes
-are logarithmic.
+against sending all. Crosses: constants found in the literature. Energies are means over n = {seeds} seeds; dots: not
+decided, for the 95 % Student-t interval of the ratio of the second best to the best, paired by seed, has 1 inside. A
+share with which some seed does not get there cannot be the best. Both axes are logarithmic.
 """
 
 from __future__ import annotations

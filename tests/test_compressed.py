@@ -37,19 +37,32 @@ def test_with_everything_sent_compressed_gossip_is_gossip(compressed, plain, sta
             torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", [n for n in COMPRESSING if n not in ("sparse_push_feedback", "adagossip")])
-@pytest.mark.parametrize("graph", ["ring", "complete"])
-def test_compressed_gossip_agrees_in_the_end(name, graph):
-    """With nothing to learn, compressed differences to copies lead to consensus, and to the mean of the starts."""
-    said = {"name": "top_k", "keep": 0.2}
-    settings = averaging(name, 1500, topology=graph, compression=said, evaluation={"every": 1500})
-    settings["algorithm"] = {"name": name, "gamma": 0.15}
-    if "deep" in name:
-        settings |= {"rounds": 300}
+COPYING = [n for n in COMPRESSING if n not in ("deep_squeeze", "sparse_push_feedback", "adagossip")]
+
+
+def spread(name, graph, gamma, rounds):
+    """How far devices are from the mean of their starts after nothing but gossip, of how far they were; its bias."""
+    settings = averaging(name, rounds, topology=graph, compression={"name": "top_k", "keep": 0.2})
+    settings |= {"algorithm": {"name": name, "gamma": gamma}, "evaluation": {"every": rounds}}
     *_, last = simulate(Experiment(**settings))
-    first = prepare(Experiment(**settings)).draw()
-    spread = (last.models - first.mean(dim=0)).norm() / (first - first.mean(dim=0)).norm()
-    assert spread < (0.7 if "deep" in name else 1e-6)
+    start = prepare(Experiment(**settings)).draw()
+    mean = start.mean(dim=0)
+    return ((last.models - mean).norm() / (start - mean).norm()).item(), (last.models.mean(dim=0) - mean).abs().max()
+
+
+@pytest.mark.parametrize("name", COPYING)
+@pytest.mark.parametrize("graph", ["ring", "complete"])
+def test_compressed_differences_to_copies_lead_to_consensus(name, graph):
+    """... on the mean of the starts, if there is nothing to learn."""
+    assert spread(name, graph, 0.15, 1500)[0] < 1e-6
+
+
+@pytest.mark.parametrize("graph", ["ring", "complete"])
+def test_error_feedback_leaves_a_spread_in_proportion_to_gamma(graph):
+    """DeepSqueeze keeps the mean, and its devices apart: what is not sent yet is as large as the models are."""
+    (narrow, bias), (wide, other) = (spread("deep_squeeze", graph, gamma, 600) for gamma in (0.05, 0.1))
+    assert max(bias, other) < 1e-12
+    assert wide == pytest.approx(2 * narrow, rel=0.1)
 
 
 @pytest.mark.parametrize("name", COMPRESSING)
