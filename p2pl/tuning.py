@@ -5,8 +5,9 @@
 
 The rule of one standard error is that of Breiman et al., "Classification and Regression Trees", 1984: of values that
 the seeds cannot tell apart it takes the first, which for learning rates in ascending order is the smallest. All methods
-are scored by one measure on the test samples of the comparison itself: that flatters each of them a little, and all
-alike. A value at the edge of its grid is said to be so, for a better one may lie beyond.
+are scored by one measure, on images that nobody learns from and nobody is judged by (`evaluation.split: validation`) or
+else on the test samples of the comparison itself: that flatters each of them a little, and all alike. A value at the
+edge of its grid is said to be so, for a better one may lie beyond.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from p2pl.experiment import Experiment
 from p2pl.graph import describe
 from p2pl.stats import last_phase
 from paper_figures import style
+from paper_figures.costs import with_megabytes
 from paper_figures.graphs import draw_graph
 from paper_figures.style import Look
 
@@ -47,9 +48,8 @@ def graphs(figure: SubFigure, experiments: dict[str, Experiment], looks: dict[st
 
 def curves(figure: SubFigure, table: pd.DataFrame, experiments: dict[str, Experiment], looks: dict[str, Look]) -> None:
     """Accuracy of the mean and of the worst device, against rounds and bytes."""
-    devices = {arm: one.devices for arm, one in experiments.items()}
     rates = {arm: f"{style.words(arm)}, lr {one.training.lr:g}" for arm, one in experiments.items()}
-    table = table.assign(megabytes=table["bytes_sent"] / table["arm"].map(devices) / 1e6)
+    table = with_megabytes(table)
     sent = table[table["megabytes"] > 0]
     axes, letters = figure.subplots(2, 2, sharey="row", sharex="col"), iter("abcd")
     for row, (value, device) in zip(axes, (("accuracy_mean", "mean"), ("accuracy_min", "worst")), strict=True):

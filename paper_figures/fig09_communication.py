@@ -21,6 +21,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from p2pl.experiment import Experiment
 from p2pl.stats import last_phase
 from paper_figures import cells, style
+from paper_figures.costs import with_megabytes
 
 NEEDS = ("communication", "intermittent")
 
@@ -43,10 +44,9 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
 def with_costs(table: pd.DataFrame) -> pd.DataFrame:
     """The ends of the rounds, with the local epochs so far and the megabytes that a device has sent on average."""
     experiments = {run: Experiment.of(spec) for run, spec in table.attrs["specs"].items()}
-    ends = last_phase(table)
+    ends = with_megabytes(last_phase(table))
     epochs = ends["run"].map({run: one.training.epochs or 1 for run, one in experiments.items()})
-    devices = ends["run"].map({run: one.devices for run, one in experiments.items()})
-    return ends.assign(epochs=ends["round"] * epochs, megabytes=ends["bytes_sent"] / devices / 1e6)
+    return ends.assign(epochs=ends["round"] * epochs)
 
 
 def budgets(figure: SubFigure, ends: pd.DataFrame, letters: Iterator[str]) -> None:

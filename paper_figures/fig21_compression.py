@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from p2pl.effects import Difference
-from p2pl.experiment import Experiment
 from p2pl.stats import last_phase
 from paper_figures import cells, style
+from paper_figures.costs import with_megabytes
 from paper_figures.dots import dots, effects, label_rows
 from paper_figures.finals import draw_finals, final, zoomed_accuracy_axis
 
@@ -45,8 +45,7 @@ def looks_of(table: pd.DataFrame) -> dict[float, style.Look]:
 
 def against_bytes(ax: Axes, table: pd.DataFrame) -> None:
     """A curve for each skew, a point for each share that is kept."""
-    devices = table["run"].map({run: Experiment.of(spec).devices for run, spec in table.attrs["specs"].items()})
-    sent = last_phase(table.assign(megabytes=table["bytes_sent"] / devices / 1e6))
+    sent = with_megabytes(last_phase(table))
     points = final(table, [SKEW, KEEP], "accuracy_mean")
     points = points.merge(sent.groupby([SKEW, KEEP, "round"])["megabytes"].mean().reset_index())
     draw_finals(ax, points, SKEW, "megabytes", looks_of(table))

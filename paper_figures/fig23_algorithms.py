@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from p2pl.experiment import Experiment
 from paper_figures import cells, style
+from paper_figures.costs import with_megabytes
 
 NEEDS = ("algorithms_tree", "algorithms_ring", "algorithms_exponential")
 
@@ -65,8 +65,7 @@ def accuracies(ax: Axes, ends: pd.DataFrame, arms: list[str], looks: dict[float,
 
 def sent(ax: Axes, ends: pd.DataFrame, arms: list[str]) -> None:
     """Megabytes a device, a row for each algorithm."""
-    devices = ends["run"].map({run: Experiment.of(spec).devices for run, spec in ends.attrs["specs"].items()})
-    megabytes = (ends["bytes_sent"] / devices / 1e6).groupby(ends["arm"]).mean()
+    megabytes = with_megabytes(ends).groupby("arm")["megabytes"].mean()
     for height, arm in enumerate(arms):
         ax.plot([0, megabytes[arm]], [height, height], color="0.8", zorder=1)
         ax.plot(megabytes[arm], height, "s", color=style.BLACK, markersize=3.5)

@@ -25,6 +25,7 @@ from p2pl.energy import BIT, MAC, joules, multiply_adds
 from p2pl.experiment import Experiment
 from p2pl.stats import CONFIDENCE
 from paper_figures import style
+from paper_figures.costs import with_megabytes
 
 NEEDS = ("compression",)
 
@@ -53,6 +54,7 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
 
 def spent(table: pd.DataFrame, skew: float) -> tuple[float, dict[float, tuple[np.ndarray, np.ndarray]]]:
     """The accuracy to reach, and for each share that gets there multiply-adds and bits sent by a device, by seed."""
+    table = with_megabytes(table)
     specs = {run: Experiment.of(spec) for run, spec in table.attrs["specs"].items()}
     full = max(style.unique(table, KEEP))
     goal = float(after_cooperation(table, {SKEW: skew, KEEP: full}, "accuracy_mean").iloc[-1].mean()) - BELOW
@@ -64,7 +66,7 @@ def spent(table: pd.DataFrame, skew: float) -> tuple[float, dict[float, tuple[np
             continue
         last, experiment = rows[rows["round"] == rows["round"].max()].iloc[-1], specs[rows["run"].iloc[0]]
         rounds = reached["rounds"].sort_index().to_numpy(dtype=float)
-        bits = 8 * last["bytes_sent"] / experiment.devices * rounds / last["round"]
+        bits = 8e6 * last["megabytes"] * rounds / last["round"]
         found[keep] = multiply_adds(experiment, parameters(table, full), 1) * rounds, bits
     return goal, found
 

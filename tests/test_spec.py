@@ -168,7 +168,7 @@ def test_a_block_becomes_its_cells():
     assert label([1, 2]) == "[1, 2]"
 
 
-@pytest.mark.parametrize("name", ["config", "paper", "smoke"])
+@pytest.mark.parametrize("name", ["config", "paper", "smoke", "cifar10"])
 def test_every_table_of_the_repository_is_valid(name):
     """Its cells are experiments, and stand for themselves on a command line."""
     for found in index(read_table(CONFIG / f"{name}.yaml")).values():
