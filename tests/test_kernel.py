@@ -14,7 +14,8 @@ from torch.nn.utils import parameters_to_vector
 from p2pl.models.cnn import SmallCNN
 from p2pl.models.mlp import ACTIVATIONS, MLP
 from p2pl.registry import SpecError
-from theory.kernel import AnyModule, form_of, ntk
+from theory.jacobian import AnyModule
+from theory.kernel import form_of, ntk
 
 
 def vector(module):
@@ -73,7 +74,7 @@ def test_small_tiles_give_the_same_and_too_small_ones_are_refused(module, averag
     left, right = torch.randn(7, 6), torch.randn(5, 6)
     whole = ntk(module, vector(module), left, right, averaged=averaged)
     form = form_of(module, vector(module), left[:1].double())
-    pair = 8 * (2 * form.floats_per_sample + form.floats_per_pair(averaged))
+    pair = 8 * form.floats(1, 1, averaged)
     rest = 8 * whole.numel() + 16 * len(vector(module))
     memory = rest + 3 * pair
     assert close(ntk(module, vector(module), left, right, averaged=averaged, memory=memory), whole)
@@ -88,6 +89,7 @@ import torch
 from theory.kernel import ntk
 from p2pl.models.mlp import MLP
 from p2pl.models.cnn import SmallCNN
+from p2pl.models.resnet import resnet20
 module = {module}
 vector = torch.nn.utils.parameters_to_vector(module.parameters()).detach()
 peak = lambda: int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) * 1024
@@ -101,7 +103,11 @@ print(peak() - before)
 
 @pytest.mark.parametrize(
     ("module", "samples", "memory"),
-    [("MLP([64, 2000, 500, 10])", 100, 40 * 2**20), ("SmallCNN((1, 8, 8), 10, 16)", 50, 60 * 2**20)],
+    [
+        ("MLP([64, 2000, 500, 10])", 100, 40 * 2**20),
+        ("SmallCNN((1, 8, 8), 10, 16)", 50, 60 * 2**20),
+        ("resnet20((1, 8, 8), 10, 8)", 12, 40 * 2**20),
+    ],
 )
 def test_what_is_held_stays_within_the_memory_asked_for(module, samples, memory):
     script = MEASURE.format(module=module, samples=samples, memory=memory)

@@ -52,10 +52,11 @@ class Perceptron:
         ]
         self.outputs = layers[-1].out_features
         widths = [layer.in_features for layer in layers]
-        self.floats_per_sample = 3 * sum(widths) + 2 * self.outputs * sum(widths[1:-1]) + self.outputs * widths[-1]
+        self.held = 3 * sum(widths) + 2 * self.outputs * sum(widths[1:-1]) + self.outputs * widths[-1]
 
-    def floats_per_pair(self, averaged: bool) -> int:
-        return 3 if averaged else 3 * self.outputs**2
+    def floats(self, rows: int, columns: int, averaged: bool) -> int:
+        pairs = rows * columns * (1 if averaged else self.outputs**2)
+        return (rows + columns) * self.held + 3 * pairs
 
     def features(self, inputs: Tensor) -> Slopes:
         h, held, gates = inputs.flatten(1), [], []

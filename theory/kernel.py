@@ -3,8 +3,9 @@
     Theta[(n, c), (m, e)] = sum_p  d f_c(x_n) / d theta_p   d f_e(x_m) / d theta_p
 
 Jacot, Gabriel and Hongler, "Neural Tangent Kernel", NeurIPS 2018. Multi-layer perceptrons have it written out
-(`theory.dense`), with no Jacobian of the size of the model; any other module has its Jacobian taken and contracted, a
-few samples at a time. Tests hold the two to one another.
+(`theory.dense`), with no Jacobian of the size of the model; of other modules convolutions and linear layers are
+unfolded (`theory.unfolded`); where there is neither the Jacobian is taken and contracted (`theory.jacobian`), a few
+samples at a time. Tests hold the first two to the last.
 """
 
 from __future__ import annotations
@@ -14,30 +15,27 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev, vmap
 
 from p2pl.models.lazy import Lazy
 from p2pl.models.mlp import MLP
 from p2pl.registry import SpecError
 from theory.dense import Perceptron
+from theory.jacobian import AnyModule
+from theory.unfolded import Unfolded
 
 MEMORY = 4 * 2**30  # bytes, where nobody says otherwise
-TILE = 256  # samples a side beyond which a tile's products are as fast as they get
+TILE, NARROW = 256, 32  # samples a side: beyond the first products are no faster, below the second they are slower
 MODELS = 2  # copies of the parameters in memory
-JACOBIANS = 3  # Jacobians in memory while one is made
 
 
 class Form(Protocol):
-    """How the kernel of one kind of module is had. outputs: C.
-
-    floats_per_sample: numbers held for each sample of either side; floats_per_pair: for each pair of samples, besides
-    the result, while their block is made.
-    """
+    """How the kernel of one kind of module is had. outputs: C."""
 
     outputs: int
-    floats_per_sample: int
 
-    def floats_per_pair(self, averaged: bool) -> int: ...
+    def floats(self, rows: int, columns: int, averaged: bool) -> int:
+        """Numbers held for, and while, a block of so many samples is made, besides the result and the model."""
+        ...
 
     def features(self, inputs: Tensor) -> Any:
         """What the blocks of samples (n, ...) are made of."""
@@ -88,53 +86,23 @@ def ntk(
     for some in pieces(m, columns):
         theirs = form.features(right[some].to(dtype))
         for part in pieces(n, rows):
-            ours = form.features(left[part].to(dtype))
-            made = form.averaged_block(ours, theirs)[:, None, :, None] if averaged else form.block(ours, theirs)
-            result[part, :, some, :] = made
+            result[part, :, some, :] = between(form, left[part].to(dtype), theirs, averaged)
+        del theirs  # before the next are made
     return result.view(n * c, m * c)
+
+
+def between(form: Form, inputs: Tensor, theirs: Any, averaged: bool) -> Tensor:
+    """The block, (n, C, m, C) or (n, 1, m, 1), between samples (n, ...) and others of which there are features."""
+    ours = form.features(inputs)
+    return form.averaged_block(ours, theirs)[:, None, :, None] if averaged else form.block(ours, theirs)
 
 
 def form_of(module: nn.Module, parameters: Tensor, sample: Tensor) -> Form:
     """The fastest way to a module's kernel. sample: (1, ...), any one input."""
-    return Perceptron(module, parameters) if isinstance(module, MLP) else AnyModule(module, parameters, sample)
-
-
-class AnyModule:
-    """Any module: features are Jacobians, (n, C, P)."""
-
-    def __init__(self, module: nn.Module, parameters: Tensor, sample: Tensor) -> None:
-        self.module = module
-        self.learned, self.fixed = named_parameters(module, parameters)
-        self.outputs = int(self._call(self.learned, sample[0]).shape[-1])
-        self.floats_per_sample = JACOBIANS * self.outputs * len(parameters)
-
-    def floats_per_pair(self, averaged: bool) -> int:
-        return 1 if averaged else self.outputs**2
-
-    def _call(self, learned: dict[str, Tensor], sample: Tensor) -> Tensor:
-        out: Tensor = functional_call(self.module, self.fixed | learned, (sample.unsqueeze(0),))[0]
-        return out
-
-    def features(self, inputs: Tensor) -> Tensor:
-        jacobian = vmap(jacrev(self._call), in_dims=(None, 0))(self.learned, inputs)
-        return torch.cat([part.detach().flatten(2) for part in jacobian.values()], dim=2)
-
-    def block(self, left: Tensor, right: Tensor) -> Tensor:
-        return (left.flatten(0, 1) @ right.flatten(0, 1).T).view(*left.shape[:2], *right.shape[:2])
-
-    def averaged_block(self, left: Tensor, right: Tensor) -> Tensor:
-        return left.flatten(1) @ right.flatten(1).T / self.outputs
-
-
-def named_parameters(module: nn.Module, parameters: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """By name: `parameters` (P,) as the module's learned ones, and all else that a call of it needs, of their type."""
-    learned = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    parts = torch.split(parameters, [p.numel() for p in learned.values()])
-    rest = {name: value for name, value in [*module.named_parameters(), *module.named_buffers()] if name not in learned}
-    return (
-        {name: part.view_as(learned[name]) for name, part in zip(learned, parts, strict=True)},
-        {name: v.detach().to(parameters.dtype) if v.is_floating_point() else v for name, v in rest.items()},
-    )
+    if isinstance(module, MLP):
+        return Perceptron(module, parameters)
+    unfolded = Unfolded(module, parameters, sample)
+    return unfolded if unfolded.layers else AnyModule(module, parameters, sample)
 
 
 def refuse_untreatable(module: nn.Module) -> None:
@@ -153,20 +121,19 @@ def refuse_untreatable(module: nn.Module) -> None:
 
 
 def tile(form: Form, left: int, right: int, averaged: bool, room: int) -> tuple[int, int]:
-    """How many samples of either side to take together, so that what is held for them is at most `room` numbers."""
+    """How many samples of either side to take together, so that what is held for them is at most `room` numbers.
 
-    def needed(rows: int, columns: int) -> int:
-        return (rows + columns) * form.floats_per_sample + rows * columns * form.floats_per_pair(averaged)
-
+    What is on the left is made anew for each tile of the right: the left gives way first, until products suffer.
+    """
     rows, columns = min(left, TILE), right
-    while needed(rows, columns) > room:
+    while form.floats(rows, columns, averaged) > room:
         if rows == columns == 1:
             raise SpecError(
                 f"the kernel of a single pair of samples, {form.outputs} outputs each, needs"
-                f" {needed(1, 1):,} numbers beside the result and the model, and memory for {max(room, 0):,} is left:"
-                " allow more memory"
+                f" {form.floats(1, 1, averaged):,} numbers beside the result and the model, and memory for"
+                f" {max(room, 0):,} is left: allow more memory"
             )
-        if columns > rows:
+        if rows <= NARROW and columns > rows:
             columns = -(-columns // 2)
         else:
             rows = -(-rows // 2)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp
 
-from theory.kernel import named_parameters
+from theory.jacobian import named_parameters
 
 SAMPLES = 1024  # that go through the network together
 
