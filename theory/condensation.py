@@ -72,7 +72,7 @@ def settled(curvature: Curvature, weights: ArrayLike, rule: Rule, displacements:
 
 @dataclass(frozen=True)
 class _Parts:
-    """vectors: (K m, r), V'. root: (K m,), sqrt(b). shares: pi. modes: (K, K - 1), sqrt(pi) phi, of eigenvalues `values`.
+    """vectors: (K m, r), V'. root: (K m,), sqrt(b). shares: pi. modes: (K, K - 1), sqrt(pi) phi, of W's `values`.
 
     left: what one mixing leaves of new differences, l, or 1 for dgd. each: m.
     """
