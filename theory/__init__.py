@@ -10,7 +10,8 @@
     exchanges.py            the run's own draws: starts, failures, participants
     frame.py, dynamics.py   the recursion; cuts, after which it is linearized anew
     predict.py, compare.py  `p2pl predict`, `p2pl compare`; limits.py: where they cannot be trusted
-    curvature.py, rounds.py, spectrum.py, modes.py, onset.py, onset_map.py    what the operators' spectra say
+    curvature.py, rounds.py, spectrum.py, modes.py, condensation.py,
+    certified.py, crossing.py, onset.py, onset_map.py                         what the operators' spectra say
     growth.py, apart.py     `p2pl onset`: the onset of growth, predicted and seen in runs made apart
     restricted.py, path.py, batches.py, forecast.py    `p2pl forecast`: many settings of a spec, beside their runs
     check.py                `p2pl compare` for forecasts

@@ -10,7 +10,9 @@ becomes B_k = I - P_k, what one learning phase takes away; a velocity that is ke
 
     P_k(z) = q_11 + q_12 q_21 / (z - q_22)     per eigenvalue, q the tau-th power of the local step of `theory.rounds`
 
-Second-order perturbation theory, our derivation.
+Second-order perturbation theory, our derivation. It is for learning that is slow beside mixing: rates err by about the
+square of eta L l_2 / (1 - l_2) (dgd: eta L / (1 - l_2), so that it errs by more), disagreement by up to twice that.
+`theory.condensation` has no such limit.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 There the spectral radius of the round's operator passes 1. It need not rise with the learning rate: a heavy ball that
 is kept while parameters are mixed comes round in phase with the mixing, grows in a band of rates, and is stable again
-above it. So the search looks from below, many rates at once, by playing rounds from a random state; and then by
-eigenvalues, from the first rate that grows down to the onset. Wide nets that are not lazy pass the onset and may still
-converge (catapult): it is an onset of growth, not of divergence. Our derivation.
+above it. So the search looks from below, several rates at once, by playing rounds from a random state, beginning where
+`theory.certified` no longer rules growth out; and the first that grows is followed down to where it begins. Wide nets
+that are not lazy pass it and may yet converge (catapult): it is an onset of growth, not divergence. Our derivation.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from p2pl import registry
 from p2pl.scenario import Scenario
 from theory import rounds
+from theory.certified import certified_share
+from theory.crossing import Crossings
 from theory.curvature import Array, Curvature, curvature
 from theory.expansion import Expansion
 from theory.rounds import Round, Rule, local_step
@@ -27,12 +29,14 @@ from theory.rounds import Round, Rule, local_step
 DIRECTIONS = 8  # of a device's residual, those of largest curvature
 PERCENT = 1e-3  # tolerance of `onset_of`
 LOWEST, WIDEST = 0.03, 100.0  # of 2 (1 + mu) / L, the bound of a device alone: rates that are looked at
-BAND, TOGETHER = 1.08, 50  # steps between rates that are played, and how many are at once
-PLAYED = 300  # rounds
+BAND, TOGETHER = 1.08, 6  # steps between rates that are played, and how many are at once
+PLAYED, MEASURED = 300, 5  # rounds; every how many sizes are taken
 GROWN = 0.05  # of the logarithm of a state's size, from one half of the rounds to the other
 ARNOLDI, ROUNDING = 0.03, 0.3  # of the tolerance: how well eigenvalues are found, and what passes for no growth
 FINEST = 1e-6  # what eigenvalues are found to at least: those of slow modes crowd at 1, and are ill conditioned
 WIDEN = 1.25
+MODES = 3  # that are followed
+BELOW, LONGER = 1e-3, 900  # how far below an onset, and over how many rounds, others are looked for
 EVALUATIONS = 100
 NOISE = 0.3  # beside the last mode, where a search begins: another one may have overtaken it
 
@@ -71,24 +75,66 @@ def growth_onset(
     comes down from `near`, e.g. a neighbour's onset, or from the bound of a device alone: quicker, and the same where
     growth does not come in bands. Infinite if nothing grows up to WIDEST times that bound.
 
-    Above the onset the growing mode stands apart, and Arnoldi's method is quick; below, slow modes crowd at 1 and say
-    nothing. So the search comes down, by secants of (radius)^(1/tau), which is nearly linear in the rate, until the
-    line through two growing rates is zero within the tolerance of the lower.
+    What grows at the first rate that does is followed to where it begins by `theory.crossing`, to rounding. Where that
+    does not cover the round, and without momentum or a scan, the search comes down by eigenvalues: by secants of
+    (radius)^(1/tau), nearly linear in the rate, until the line through two growing rates is zero within the tolerance
+    of the lower. Above the onset what grows stands apart; below, slow modes crowd at 1 and say nothing.
     """
     stack = rounds.weights_of(weights, curvature.devices)
     excess = excess_of(curvature, stack, rule, min(ARNOLDI * tolerance, FINEST))
     alone = 2 * (1 + rule.momentum) / (curvature.largest + rule.weight_decay)
     if not scan:
         return _descent(excess, WIDEN * (near or alone), tolerance, WIDEST * alone)
-    plain = not rule.momentum and rule.order != "dgd" and bool((stack >= 0).all())
-    rate = alone if plain else LOWEST * alone  # without momentum nothing grows below the bound
+    crossings = Crossings.of(curvature, stack, rule) if rule.momentum else None  # else growth is real, and plain
+    rate = lowest(curvature, stack, rule, crossings)
     while rate < WIDEST * alone:
         rates = rate * BAND ** np.arange(TOGETHER)
-        for some in map(float, rates[grows(curvature, stack, rule, rates)]):
+        growing, states = play(curvature, stack, rule, rates)
+        for one in np.flatnonzero(growing):
+            some = float(rates[one])
+            found = first_crossing(crossings, stack, rule, some, states[one], tolerance) if crossings else math.nan
+            if math.isfinite(found):
+                return found
             if excess(some) > ROUNDING * tolerance:
                 return _descent(excess, some, tolerance, math.inf)
         rate = rates[-1] * BAND
     return math.inf
+
+
+def lowest(curvature: Curvature, stack: Array, rule: Rule, crossings: Crossings | None) -> float:
+    """A learning rate below which nothing grows, or if none is known one that is low."""
+    whole = curvature.largest + rule.weight_decay
+    alone = 2 * (1 + rule.momentum) / whole
+    if not rule.momentum and rule.order != "dgd" and bool((stack >= 0).all()):
+        return alone
+    share = certified_share(replace(rule, lr=1.0), round(float(crossings.values[-1]), 9)) if crossings else 0.0
+    return max(LOWEST * alone, share / whole)
+
+
+def first_crossing(
+    crossings: Crossings, stack: Array, rule: Rule, rate: float, state: Array, tolerance: float
+) -> float:
+    """The least rate at which a mode began to grow that grows at `rate`; nan if there is none, or it is not found.
+
+    state: after rounds at that rate. What grows faster hides what begins to grow earlier: so just below what was found
+    many more rounds are played, until nothing grows there. Where a mode cannot be followed they halve the way down.
+    """
+    high, low = rate, rate / BAND
+    while high > low * (1 + tolerance):
+        modes = Round(crossings.curvature, stack, replace(rule, lr=high)).growing(state)[:MODES]
+        if not modes:
+            return math.nan
+        found = [some for some in (crossings.onset(z, high) for z in modes) if some < high]
+        high = min(found, default=high)
+        probe = high * (1 - BELOW) if found else math.sqrt(low * high)
+        (growing,), (later,) = play(crossings.curvature, stack, rule, [probe], LONGER)
+        if growing:
+            high, state, low = probe, later, min(low, probe / BAND)
+        elif found:
+            return high
+        else:
+            low = probe
+    return high if tolerance >= BELOW else math.nan
 
 
 def excess_of(curvature: Curvature, stack: Array, rule: Rule, accuracy: float) -> Callable[[float], float]:
@@ -134,29 +180,38 @@ def _descent(excess: Callable[[float], float], high: float, tolerance: float, li
     return math.sqrt(low * high)
 
 
-def grows(curves: Curvature, stack: Array, rule: Rule, rates: np.ndarray) -> np.ndarray:
-    """(B,) whether a random state becomes larger, at each of B rates. stack: (T, K, K), W of round after round."""
-    each = [replace(rule, lr=rate) for rate in rates]
+def play(
+    curves: Curvature, stack: Array, rule: Rule, rates: ArrayLike, count: int = PLAYED
+) -> tuple[NDArray[np.bool_], Array]:
+    """(B,) whether a random state becomes larger, at each of B rates; and the states in the end, (B, parts, K, r).
+
+    stack: (T, K, K), W of round after round. In single precision: what grows is orders of magnitude above rounding.
+    """
+    each = [replace(rule, lr=float(rate)) for rate in np.asarray(rates)]
     steps = np.stack([local_step(curves.values + rule.weight_decay, one) for one in each], axis=-1)
-    idle = np.stack([local_step(np.array([rule.weight_decay]), one)[..., 0] for one in each], axis=-1)
-    gain, vectors = steps - idle[:, :, None, None], curves.vectors
-    state = np.random.default_rng(0).standard_normal((rule.parts, curves.devices, curves.size, 1)) + 0 * rates
-    size, sizes = np.zeros(len(rates)), []
-    for number in range(PLAYED):
-        mixing = stack[number % len(stack)]
-        inner = np.matmul(vectors.transpose(0, 2, 1), state)
-        learned = np.matmul(vectors, (gain * inner).sum(axis=1)) + np.einsum("pqb,qkrb->pkrb", idle, state)
+    outside = np.stack([local_step(np.array([[rule.weight_decay]]), one) for one in each], axis=-1)
+    single = (array.astype(np.float32) for array in (steps - outside, outside, curves.vectors, stack))
+    gain, idle, vectors, mixings = single
+    turned = np.ascontiguousarray(vectors.transpose(0, 2, 1))
+    begin = np.random.default_rng(0).standard_normal((rule.parts, curves.devices, curves.size, 1))
+    state, size, sizes = np.repeat(begin.astype(np.float32), len(each), axis=-1), np.zeros(len(each)), []
+    for number in range(count):
+        mixing, inner = mixings[number % len(stack)], np.matmul(turned, state)
+        learned = np.matmul(vectors, sum(gain[:, q] * inner[q] for q in range(rule.parts)))
+        learned += sum(idle[:, q] * state[q] for q in range(rule.parts))
         if rule.order == "dgd":
             learned[0] += np.tensordot(mixing, state[0], 1) - state[0]
         else:
             learned[0] = np.tensordot(mixing, learned[0], 1)
         if rule.velocity == "mixed" and rule.parts == 2:
             learned[1] = np.tensordot(mixing, learned[1], 1)
-        norm = np.sqrt(np.square(learned).sum(axis=(0, 1, 2)))
-        state, size = learned / norm, size + np.log(norm)
-        sizes.append(size)
-    third, last = np.array_split(np.array(sizes)[PLAYED // 3 :], 2)  # means over many rounds: sizes may swing
-    return np.asarray(last.mean(axis=0) - third.mean(axis=0) > GROWN)
+        state = learned
+        if number % MEASURED == MEASURED - 1:
+            norm = np.sqrt(np.einsum("pkrb,pkrb->b", state, state))
+            state, size = state / norm, size + np.log(norm)
+            sizes.append(size)
+    third, last = np.array_split(np.array(sizes)[len(sizes) // 3 :], 2)  # means over many rounds: sizes may swing
+    return last.mean(axis=0) - third.mean(axis=0) > GROWN, np.moveaxis(state, -1, 0).astype(np.float64)
 
 
 def rule_of(scenario: Scenario) -> Rule | None:

@@ -1,10 +1,10 @@
 """A map of learning rates: the growth onset over topologies and ways to share the data out, from one kernel.
 
 The onset is ruled by the few directions that each device sees most curvature in. So each way of sharing is reduced to
-them once (`theory.curvature`, keep), its eigendecompositions serve every topology, and each search begins where the
-last one ended. How much that errs depends on the kernel: in a relu network of width 1024 on 256 MNIST images, 12
-directions a device are within 0.1 % for tau = 1 and 5, and within 2 % for tau = 2 (with an even tau growth has the sign
-of what is slow, and what is left out matters more); 64 are within 0.1 % for tau = 2.
+them once (`theory.curvature`, keep), and its eigendecompositions serve every topology. How much that errs depends on
+the kernel: in a relu network of width 1024 on 256 MNIST images, 12 directions a device are within 0.1 % for tau = 1 and
+5, and within 2 % for tau = 2 (with an even tau growth has the sign of what is slow, and what is left out matters more);
+64 are within 0.1 % for tau = 2.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def onset_map(
     outputs: int = 1,
     keep: int | None = KEEP,
     tolerance: float = 1e-3,
-    scan: bool = False,
+    scan: bool | None = None,
 ) -> Array:
     """(splits, weights): the learning rate at which each setting begins to grow, for torch's MSELoss.
 
     theta: (rows, rows). splits: for each way of sharing the data, K arrays of rows of theta. weights: W (K, K) each, or
     a list of those of one period. outputs: how many outputs a row of theta stands for: 1, or C for an isotropic kernel
     of samples. keep: directions a device, None for all. tolerance: relative, of each search. scan: see `growth_onset`;
-    to be set with momentum over several steps, where growth may come in bands, at many times the price.
+    if None with momentum, for then growth may come in bands. Without, each search begins at the last onset.
     """
     theta = np.asarray(theta, dtype=np.float64)
     found = np.empty((len(splits), len(weights)))
@@ -45,5 +45,7 @@ def onset_map(
         gains = np.array([2 / (np.size(part) * outputs) for part in rows])
         model = curvature(theta, rows, gains, keep)
         for j, matrix in enumerate(weights):
-            near = found[i, j] = growth_onset(model, matrix, rule, tolerance, near, scan)
+            near = found[i, j] = growth_onset(
+                model, matrix, rule, tolerance, near, bool(rule.momentum) if scan is None else scan
+            )
     return found

@@ -22,6 +22,8 @@ from p2pl.registry import SpecError
 from theory.curvature import Array, Curvature
 
 DENSE = 300  # up to so many coordinates all eigenvalues are found at once
+SUBSPACE = 60  # of Arnoldi's method: in one of 20 it does not tell weak growth from the slow modes beside it
+RITZ, RESOLVED = 40, 1e-7  # steps of it from a state that has grown; by how much a modulus is above 1
 
 
 @dataclass(frozen=True)
@@ -116,21 +118,50 @@ class Round:
         start: where to begin, e.g. the eigenvector at a learning rate nearby. restarts: after so many of the method
         what has not been found counts as 0.
         """
-        size = int(np.prod(self.shape))
-        if size <= DENSE:
+        if int(np.prod(self.shape)) <= DENSE:
             values, vectors = np.linalg.eig(self.matrix())
-            return complex(values[k := int(np.abs(values).argmax())]), vectors[:, k]
-        operator = sparse.LinearOperator(
-            (size, size), dtype=np.float64, matvec=lambda x: self(x.reshape(*self.shape, 1)).reshape(-1)
-        )
-        begin = np.random.default_rng(0).standard_normal(size) if start is None else start
-        try:
-            values, vectors = sparse.eigs(operator, k=1, which="LM", v0=begin, tol=tolerance, maxiter=restarts)
-        except sparse.ArpackNoConvergence as stopped:  # slow modes crowd below 1; what grows stands apart, and is found
-            values, vectors = stopped.eigenvalues, stopped.eigenvectors
+        else:
+            begin = np.random.default_rng(0).standard_normal(int(np.prod(self.shape))) if start is None else start
+            values, vectors = self._leading(begin, tolerance, restarts)
             if not len(values):
                 return 0j, begin
         return complex(values[k := int(np.abs(values).argmax())]), vectors[:, k]
+
+    def growing(self, start: Array) -> list[complex]:
+        """Estimates of eigenvalues of modulus above 1, without conjugates: all of them where small.
+
+        Else they are the Ritz values of Arnoldi's method from `start`, a state after rounds that make it grow.
+        """
+        if start.size <= DENSE:
+            values = np.linalg.eigvals(self.matrix())
+        else:
+            basis = np.zeros((RITZ + 1, start.size))
+            small = np.zeros((RITZ + 1, RITZ))
+            basis[0] = start.reshape(-1) / np.linalg.norm(start)
+            for k in range(RITZ):
+                basis[k + 1] = self(basis[k].reshape(*self.shape, 1)).reshape(-1)
+                for _ in range(2):  # twice is enough for orthogonality
+                    parts = basis[: k + 1] @ basis[k + 1]
+                    basis[k + 1] -= parts @ basis[: k + 1]
+                    small[: k + 1, k] += parts
+                small[k + 1, k] = np.linalg.norm(basis[k + 1])
+                basis[k + 1] /= small[k + 1, k]
+            values = np.linalg.eigvals(small[:RITZ])
+        return sorted((complex(z) for z in values if abs(z) > 1 + RESOLVED and z.imag >= 0), key=abs, reverse=True)
+
+    def _leading(self, begin: Array, tolerance: float, restarts: int) -> tuple[Array, Array]:
+        """Arnoldi's method; what it does not find in time is left out."""
+        operator = sparse.LinearOperator(
+            (begin.size, begin.size),
+            dtype=np.float64,
+            matvec=lambda x: self(x.reshape(*self.shape, 1)).reshape(-1),
+        )
+        how = {"which": "LM", "v0": begin, "tol": tolerance, "maxiter": restarts, "ncv": SUBSPACE}
+        try:
+            values, vectors = sparse.eigs(operator, k=1, **how)
+        except sparse.ArpackNoConvergence as stopped:
+            values, vectors = stopped.eigenvalues, stopped.eigenvectors
+        return values, vectors
 
 
 def local_step(values: Array, rule: Rule) -> Array:
