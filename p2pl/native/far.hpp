@@ -3,11 +3,11 @@
 //   near   a piece of all messages is first copied to a small aligned buffer, from which each is read as often as it
 //          has receivers: no vector then straddles two cache lines, and few pages are in use at a time
 //   ahead  the same columns of the next piece are asked for meanwhile, a line ahead: rows begin anywhere in a line
-//   stream sums go to memory without being read from there first, by stores past the caches. These take aligned
-//          vectors alone: each is joined from the end of one sum and the beginning of the next, and the last sum of a
-//          row's piece waits for the next piece
+//   stream sums go to memory without being read from there first, by stores past the caches. These are quick for whole
+//          lines alone: each vector is joined from the end of one sum and the beginning of the next, and the last sums
+//          of a row's piece wait for the next piece
 //
-// For AVX2 and AVX-512: to join vectors of four lanes takes longer than what all this saves.
+// For AVX2, whose vectors are half a line: to join those of four lanes takes longer than what all this saves.
 #pragma once
 #include <immintrin.h>
 #include <stdlib.h>
@@ -19,19 +19,15 @@ namespace {
 
 // A store past the caches; `to` is aligned.
 INLINE void stream(float* to, Vector value) {
-#if defined(__AVX512F__)
-    _mm512_stream_ps(to, reinterpret_cast<__m512>(value));
-#else
     _mm256_stream_ps(to, reinterpret_cast<__m256>(value));
-#endif
 }
 
-// Lanes LANES - shift, ..., 2 LANES - shift - 1 of two vectors side by side.
+// Lanes LANES - shift, ..., 2 LANES - shift - 1 of two vectors side by side; shift: the remainder of `before`.
 struct Joint {
     int64_t shift;
     Integers places;
 
-    explicit Joint(int64_t shift) : shift(shift), places() {
+    explicit Joint(int64_t before) : shift(before % LANES), places() {
         UNROLL for (int i = 0; i < LANES; ++i) places[i] = static_cast<int32_t>(LANES - shift + i);
     }
 
@@ -48,11 +44,12 @@ struct Joint {
 // With pieces of TILE vectors.
 template <int TILE> struct Far {
     static constexpr int64_t PIECE = TILE * LANES;
+    static constexpr int WAIT = LINE / LANES;  // vectors
 
     const Exchange& exchange;
     const int64_t devices, width;  // of now, then and out
     float* near;                   // (devices, PIECE) what is heard
-    float* late;                   // (devices, LANES) sums that wait
+    float* late;                   // (devices, LINE) sums that wait
 
     explicit Far(const Exchange& exchange) : exchange(exchange), devices(exchange.devices), width(exchange.columns) {
         near = static_cast<float*>(aligned_alloc(64, 4 * devices * (PIECE + LINE)));
@@ -61,11 +58,11 @@ template <int TILE> struct Far {
 
     ~Far() { free(near); }
 
-    // How far a row of sums begins behind an aligned vector.
-    int64_t shift(int64_t row) const { return reinterpret_cast<intptr_t>(exchange.out + row * width) / 4 % LANES; }
+    // How far behind the beginning of a line a row of sums begins.
+    int64_t shift(int64_t row) const { return reinterpret_cast<intptr_t>(exchange.out + row * width) / 4 % LINE; }
 
     // Of row k the sums of columns begin(k), ..., end(k) - 1; the few others are left.
-    int64_t begin(int64_t row) const { return LANES - shift(row); }
+    int64_t begin(int64_t row) const { return LINE - shift(row); }
     int64_t end(int64_t row) const { return width / PIECE * PIECE - shift(row); }
 
     void mix() const {
@@ -88,18 +85,26 @@ template <int TILE> struct Far {
             expect(then);
             if (APART) expect(now);
             const float* own = APART ? now : near + row * PIECE;
-            Vector sum[TILE];
+            Vector all[WAIT + TILE], *sum = all + WAIT;
             UNROLL for (int j = 0; j < TILE; ++j) sum[j] = exchange.own[row] * load(own + j * LANES);
             for (int64_t link = first[row]; link < first[row + 1]; ++link) {
                 const float* heard = near + sender[link] * PIECE;
                 UNROLL for (int j = 0; j < TILE; ++j) sum[j] += weight[link] * load(heard + j * LANES);
             }
-            const Joint join(shift(row));
-            float *to = out - join.shift, *waits = late + row * LANES;
-            if (column) stream(to, join(load(waits), sum[0]));
-            UNROLL for (int j = 1; j < TILE; ++j) stream(to + j * LANES, join(sum[j - 1], sum[j]));
-            store(waits, sum[TILE - 1]);
+            float* waits = late + row * LINE;
+            UNROLL for (int j = 0; j < WAIT; ++j) all[j] = load(waits + j * LANES);
+            const int64_t before = shift(row);
+            if (before < LANES) stream_all<0>(all, before, out - before, column == 0);
+            else stream_all<WAIT - 1>(all, before, out - before, column == 0);
+            UNROLL for (int j = 0; j < WAIT; ++j) store(waits + j * LANES, all[TILE + j]);
         }
+    }
+
+    // Whole lines, the first of which begins so many numbers (WHOLE vectors and some) before the piece's sums.
+    template <int WHOLE> static INLINE void stream_all(const Vector* all, int64_t before, float* to, bool first) {
+        const Joint join(before);
+        UNROLL for (int j = 0; j < TILE; ++j)
+            if (j >= WAIT || !first) stream(to + j * LANES, join(all[WAIT - WHOLE + j - 1], all[WAIT - WHOLE + j]));
     }
 
     INLINE void expect(const float* from) const {

@@ -85,7 +85,7 @@ template <int TILE> bool mixed_far(const Exchange& exchange) {
 
 // Large models, by far.hpp; false for others, or if there is no memory for it.
 bool mixed_far(const Exchange& exchange) {
-    constexpr int wide = 8, slim = 32 / LANES;
+    constexpr int wide = 8, slim = 4;
     if (exchange.packets > 1 || exchange.columns < wide * LANES) return false;
     if (exchange.devices * exchange.columns < FAR_FROM) return false;
     return exchange.devices * wide * LANES <= ROOM ? mixed_far<wide>(exchange) : mixed_far<slim>(exchange);
