@@ -48,6 +48,24 @@ def test_the_native_product_is_torchs(
         assert (mixed - exact).abs().max() <= 4e-6 * max(1.0, float(exact.abs().max()))
 
 
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(("devices", "columns"), [(3, 700_001), (40, 53_000), (700, 3_037)])
+def test_the_sums_of_large_models_are_bit_for_bit_those_of_their_parts(
+    libraries: list[Library], devices: int, columns: int, late: bool
+) -> None:
+    """Large ones go past the caches; their rows begin anywhere in a cache line, and end anywhere in a piece."""
+    rng = np.random.default_rng(0)
+    weights = drawn(devices, min(1.0, 5 / devices), None, rng)
+    now = torch.from_numpy(rng.standard_normal((devices, columns), dtype=np.float32))
+    then = torch.from_numpy(rng.standard_normal((devices, columns), dtype=np.float32)) if late else now
+    cuts = [slice(begin, begin + 1_000_000 // devices) for begin in range(0, columns, 1_000_000 // devices)]
+    assert len(cuts) > 1
+    for library in libraries:
+        form = NativeProduct(library, weights)
+        parts = [form(now[:, cut], then[:, cut], 1) for cut in cuts]
+        assert torch.equal(form(now, then, 1), torch.cat(parts, dim=1))
+
+
 def test_a_matrix_is_what_torchs_product_multiplies_with() -> None:
     rng = np.random.default_rng(0)
     weights = drawn(9, 0.4, None, rng)

@@ -133,7 +133,7 @@ def remember(plan: Plan, rows: list[Row], say: Say) -> None:
 def mixings(plan: Plan, found: Found, say: Say) -> tuple[list[Row], float]:
     """One mixing by each of them, beside a copy of as many numbers; and the rate of that copy in GB/s (read + written).
 
-    No mixing of new numbers can do with less than a copy does: K P read, K P written.
+    A mixing of new numbers reads and writes as many at least, K P each. (A copy reads what it overwrites, too.)
     """
     rows, best = [], 0.0
     for graph, neighbours in GRAPHS.items():

@@ -9,5 +9,6 @@ job.hpp, api.cpp                        the interface in C
 kernels.hpp, sparse.hpp, turning.hpp    the arithmetic: tiles in registers, sparse inputs, transposes
 functions.hpp                           exp, erf and tanh by vectors
 network.hpp, first.hpp, learn.cpp       a network's passes, its first layer, a device's phase
-answers.hpp, mix.cpp                    outputs for shared samples; one exchange of models
+answers.hpp                             outputs for shared samples
+mix.cpp, far.hpp                        one exchange of models; of models that fit in no cache
 """

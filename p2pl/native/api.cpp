@@ -16,7 +16,6 @@ void mix(const Exchange& exchange);
 }
 namespace avx512 {
 int learn(const Job& job);
-void mix(const Exchange& exchange);
 }
 #endif
 
@@ -44,8 +43,7 @@ EXPORT int p2pl_learn(const char* set, const Job* job) {
 
 EXPORT void p2pl_mix(const char* set, const Exchange* exchange) {
 #ifdef P2PL_X86
-    if (!strcmp(set, "avx512")) return avx512::mix(*exchange);
-    if (!strcmp(set, "avx2")) return avx2::mix(*exchange);
+    if (strcmp(set, "portable")) return avx2::mix(*exchange);
 #endif
     portable::mix(*exchange);
 }

@@ -7,6 +7,9 @@
 // Compiled once for each instruction set, in a namespace P2PL_SET of its own.
 #include "job.hpp"
 #include "kernels.hpp"
+#ifdef __AVX2__
+#include "far.hpp"
+#endif
 
 namespace {
 
@@ -45,11 +48,13 @@ INLINE void expect(const Exchange& exchange, int64_t row, int64_t begin, int64_t
     }
 }
 
-}  // namespace
+INLINE void sum_columns(const Exchange& exchange, int64_t row, int64_t packet, int64_t c, int64_t end) {
+    for (; c + 8 * LANES <= end; c += 8 * LANES) sum_tile<8>(exchange, row, packet, c);
+    for (; c + LANES <= end; c += LANES) sum_tile<1>(exchange, row, packet, c);
+    for (; c < end; ++c) sum_one(exchange, row, packet, c);
+}
 
-namespace P2PL_SET {
-
-void mix(const Exchange& exchange) {
+void mix_packets(const Exchange& exchange) {
     for (int64_t packet = 0; packet < exchange.packets; ++packet) {
         const int64_t start = packet * exchange.packet, last = start + exchange.packet;
         const int64_t stop = last < exchange.columns ? last : exchange.columns;
@@ -57,13 +62,44 @@ void mix(const Exchange& exchange) {
             end = begin + exchange.piece < stop ? begin + exchange.piece : stop;
             for (int64_t row = 0; row < exchange.devices; ++row) {
                 if (end - begin <= NEAR) expect(exchange, row, begin, end);
-                int64_t c = begin;
-                for (; c + 8 * LANES <= end; c += 8 * LANES) sum_tile<8>(exchange, row, packet, c);
-                for (; c + LANES <= end; c += LANES) sum_tile<1>(exchange, row, packet, c);
-                for (; c < end; ++c) sum_one(exchange, row, packet, c);
+                sum_columns(exchange, row, packet, begin, end);
             }
         }
     }
+}
+
+#ifdef __AVX2__
+constexpr int64_t FAR_FROM = 1 << 21;  // floats: what is less stays in a cache until it is used
+constexpr int64_t ROOM = 1 << 15;      // floats of all messages that a cache holds beside what comes and goes
+
+template <int TILE> bool mixed_far(const Exchange& exchange) {
+    const Far<TILE> far(exchange);
+    if (!far.near) return false;
+    far.mix();
+    for (int64_t row = 0; row < exchange.devices; ++row) {
+        sum_columns(exchange, row, 0, 0, far.begin(row));
+        sum_columns(exchange, row, 0, far.end(row), exchange.columns);
+    }
+    return true;
+}
+
+// Large models, by far.hpp; false for others, or if there is no memory for it.
+bool mixed_far(const Exchange& exchange) {
+    constexpr int wide = 8, slim = 4;
+    if (exchange.packets > 1 || exchange.columns < wide * LANES) return false;
+    if (exchange.devices * exchange.columns < FAR_FROM) return false;
+    return exchange.devices * wide * LANES <= ROOM ? mixed_far<wide>(exchange) : mixed_far<slim>(exchange);
+}
+#else
+bool mixed_far(const Exchange&) { return false; }
+#endif
+
+}  // namespace
+
+namespace P2PL_SET {
+
+void mix(const Exchange& exchange) {
+    if (!mixed_far(exchange)) mix_packets(exchange);
 }
 
 }  // namespace P2PL_SET
