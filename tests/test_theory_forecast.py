@@ -12,7 +12,8 @@ from p2pl.cli import main
 from p2pl.engine import simulate
 from p2pl.experiment import Experiment
 from p2pl.registry import SpecError
-from theory.forecast import Forecast, Forecaster, Method
+from theory.forecast import Forecast, Method
+from theory.forecast import forecast as forecasts
 
 SPEC = {
     "dataset": "digits",
@@ -28,7 +29,8 @@ SPEC = {
 
 
 def forecast(experiment: Experiment, **method: object) -> Forecast:
-    return Forecaster(Method(**method))(experiment, data.load(experiment.dataset), [0.3])  # type: ignore[arg-type]
+    (found,) = forecasts([experiment], data.load(experiment.dataset), Method(**method), [0.3])  # type: ignore[arg-type]
+    return found
 
 
 def agree(experiment: Experiment, found: Forecast, tolerance: float, columns: tuple[str, ...]) -> None:
