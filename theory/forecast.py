@@ -10,10 +10,10 @@ setting is a topology, a mixing rule and failures, with the very draws of its ru
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -100,7 +100,7 @@ def forecast(
     for number, measured in measures(first, networks, exchanges):
         place = {"round": number, "phase": order.phases[-1] if number else "start"}
         for index, (one, found) in enumerate(zip(exchanges, measured, strict=True)):
-            if not all(np.isfinite(value) for value in found.values() if isinstance(value, float)):
+            if not all(math.isfinite(value) for value in found.values() if isinstance(value, float)):
                 statuses[index] = f"diverged at round {number}" if statuses[index] == "finished" else statuses[index]
             if statuses[index] == "finished":
                 rows[index].append(place | found | {"messages": one.messages, "bytes_sent": one.bytes_sent})
@@ -183,8 +183,10 @@ def forecast_all(
     """
     known = {choice: data.load(choice) for choice in {experiment.dataset for experiment in experiments}}
     found = []
-    for _, together in groupby(sorted(experiments, key=shared_by), key=shared_by):
-        several = list(together)
+    together: dict[str, list[Experiment]] = {}
+    for experiment in experiments:
+        together.setdefault(shared_by(experiment), []).append(experiment)
+    for several in together.values():
         for one in forecast(several, known[several[0].dataset], method, targets):
             found.append(one)
             yield one.summary

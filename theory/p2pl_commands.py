@@ -58,7 +58,7 @@ def add_forecast(commands: Any) -> None:
         default="span",
         help="networks that see a few directions of the inputs; or kernels along one centralized run",
     )
-    forecast.add_argument("--directions", type=int, default=24, help="of the inputs, for --by span (default: 24)")
+    forecast.add_argument("--directions", type=int, default=20, help="of the inputs, for --by span (default: 20)")
     forecast.add_argument("--anchors", type=int, default=8, help="kernels, for --by path (default: 8)")
     forecast.add_argument("--out", type=Path, help="results file to write, .parquet")
     forecast.add_argument("--json", action="store_true", help="print {'runs': [...]}, one summary a setting")

@@ -126,7 +126,7 @@ class OnPath:
         """Those of each setting in the first round."""
         x = self.path.start.reshape(1, -1).repeat(self.devices, 1)
         still = x.new_zeros(self.devices, self.held.shape[1] * self.outputs_each)
-        return [{"x": x, "velocity": still}] * self.settings
+        return [{"x": x, "velocity": still} for _ in range(self.settings)]
 
     def learn(self, settings: Sequence[Columns], round: int) -> None:
         """One learning phase of every device of all settings."""

@@ -31,11 +31,11 @@ from p2pl.losses import dense_targets
 from p2pl.models.mlp import MLP
 from p2pl.registry import SpecError
 from p2pl.scenario import CPU, Scenario, tensors
-from p2pl.training import LocalWork
+from p2pl.training import LocalWork, TorchLearner
 from theory.columns import Columns
 
-DIRECTIONS = 24
-NOTHING = 1e-12  # of the inputs' size: rounding
+DIRECTIONS = 20
+TOGETHER = 250_000  # parameters that torch moves in one step: few enough for the cache, enough to share overheads
 
 
 class Restricted:
@@ -60,28 +60,33 @@ class Restricted:
         train, test = train.flatten(1), test.flatten(1)
         self.basis = leading(train, dense_targets(targets, known.classes), test, directions)
         self.width = cast(nn.Linear, module.layers[0]).out_features
-        apart = experiment.training.weight_decay > 0 or not all(bool((one == one[0]).all()) for one in starts)
+        apart = experiment.training.weight_decay > 0 or not all(map(common, starts))
         self.spare = math.ceil(len(scenario.shards) / self.width) if apart else 0  # inputs that are always zero
         along, self.test = (F.pad(one @ self.basis, (0, self.spare)) for one in (train, test))
         small = narrowed(module, along.shape[1])
         data = SideBySide(along, targets, scenario, len(starts))
         model = batched(small, experiment.loss, known.classes, CPU)
         self.learner = choose_learner(experiment, small, model, data)
+        if isinstance(self.learner, TorchLearner):
+            self.learner.block = max(model.block, TOGETHER // model.parameters)
         self.work = LocalWork(model, data, self.learner, scenario.dtype)
         self.starts = [self._small(one) for one in starts]
 
     def _small(self, starts: Tensor) -> Tensor:
         """(K, p) parameters of the small networks that stand for (K, P)."""
-        size = self.width * len(self.basis)
-        first, others = starts[:, :size].view(len(starts), self.width, -1), starts[:, size:]
+        size, count = self.width * len(self.basis), len(starts)
+        origins, which = starts[:1], torch.zeros(count, dtype=torch.int64)
+        if not common(starts):
+            origins, which = torch.unique(starts, dim=0, return_inverse=True)
+        first, others = origins[:, :size].view(len(origins), self.width, -1), origins[:, size:]
         parts = [first @ self.basis]
         if self.spare:
             unseen = (first - parts[0] @ self.basis.T).flatten(1).double()
             values, vectors = torch.linalg.eigh(unseen @ unseen.T)
-            numbers = vectors * values.clamp(min=0).sqrt()  # (K, K) with the same products, so as long and as far apart
-            numbers = F.pad(numbers, (0, self.width * self.spare - len(starts)))
-            parts.append(numbers.view(len(starts), self.width, self.spare).to(starts.dtype))
-        return torch.cat([torch.cat(parts, dim=2).flatten(1), others], dim=1)
+            numbers = vectors * values.clamp(min=0).sqrt()  # (M, M) with the same products, so as long and as far apart
+            numbers = F.pad(numbers, (0, self.width * self.spare - len(origins)))
+            parts.append(numbers.view(len(origins), self.width, self.spare).to(starts.dtype))
+        return torch.cat([torch.cat(parts, dim=2).flatten(1), others], dim=1)[which]
 
     def slots(self) -> list[dict[str, Tensor]]:
         """Those of each setting in the first round."""
@@ -106,11 +111,28 @@ class SideBySide(LocalData):
     def __init__(self, inputs: Tensor, targets: Tensor, scenario: Scenario, settings: int) -> None:
         experiment, shards = scenario.experiment, scenario.shards
         super().__init__(inputs, targets, shards * settings, experiment.training, experiment.seed)
-        self.devices, self._of_one = len(shards), lru_cache(maxsize=len(shards))(super().schedule)
+        self.devices, self.settings = len(shards), settings
+        self._of_one = lru_cache(maxsize=len(shards))(super().schedule)
 
     def schedule(self, device: int, round: int, steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """See `LocalData.schedule`. Drawn once for all settings."""
         return self._of_one(device % self.devices, round, steps)
+
+    def in_turn(self, devices: np.ndarray, round: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `LocalData.in_turn`; of all devices."""
+        order, cuts, first = super().in_turn(np.arange(self.devices), round)
+        return np.tile(order, self.settings), repeated(cuts, self.settings), repeated(first, self.settings)
+
+
+def repeated(ends: np.ndarray, times: int) -> np.ndarray:
+    """(times n + 1,) where pieces begin and the last one ends, of (n + 1,) for as many pieces that come again."""
+    begins = ends[:-1] + ends[-1] * np.arange(times)[:, None]
+    return np.append(begins, times * ends[-1])
+
+
+def common(starts: Tensor) -> bool:
+    """Whether all devices start together."""
+    return bool((starts == starts[0]).all())
 
 
 def narrowed(module: MLP, inputs: int) -> MLP:
@@ -125,17 +147,18 @@ def leading(train: Tensor, wanted: Tensor, test: Tensor, count: int) -> Tensor:
 
     d: count, or as many as training and test inputs span. Where the Krylov space ends, the rest of the inputs follow.
     """
-    inputs = train.double() / torch.linalg.matrix_norm(train.double())
-    basis, block, ended = inputs.new_zeros(inputs.shape[1], 0), inputs.T @ wanted.double(), False
+    nothing = 100 * torch.finfo(train.dtype).eps  # of the inputs' size: rounding
+    inputs = train / torch.linalg.matrix_norm(train)
+    basis, block, ended = train.new_zeros(train.shape[1], 0), inputs.T @ wanted.to(train.dtype), False
     while basis.shape[1] < min(count, len(basis)):
-        block = block / torch.linalg.matrix_norm(block).clamp(min=NOTHING)
+        block = block / torch.linalg.matrix_norm(block).clamp(min=nothing)
         for _ in range(2):  # what rounding leaves of the first time the second takes away
             block = block - basis @ (basis.T @ block)
         vectors, values, _ = torch.linalg.svd(block, full_matrices=False)
-        new = vectors[:, values > NOTHING][:, : count - basis.shape[1]]
+        new = vectors[:, values > nothing][:, : count - basis.shape[1]]
         if not new.shape[1] and ended:
             break
         ended = not new.shape[1]
         basis = torch.cat([basis, new], dim=1)
-        block = torch.cat([inputs, test.double()]).T if ended else inputs.T @ (inputs @ new)
-    return basis.to(train.dtype)
+        block = torch.cat([inputs, test]).T if ended else inputs.T @ (inputs @ new)
+    return basis
