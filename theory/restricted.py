@@ -147,18 +147,17 @@ def leading(train: Tensor, wanted: Tensor, test: Tensor, count: int) -> Tensor:
 
     d: count, or as many as training and test inputs span. Where the Krylov space ends, the rest of the inputs follow.
     """
-    nothing = 100 * torch.finfo(train.dtype).eps  # of the inputs' size: rounding
-    inputs = train / torch.linalg.matrix_norm(train)
+    nothing = torch.finfo(train.dtype).eps ** (2 / 3)  # of the inputs' size: rounding
+    inputs, every = (one / torch.linalg.matrix_norm(one) for one in (train, torch.cat([train, test])))
     basis, block, ended = train.new_zeros(train.shape[1], 0), inputs.T @ wanted.to(train.dtype), False
+    block = block / torch.linalg.matrix_norm(block).clamp(min=nothing)
     while basis.shape[1] < min(count, len(basis)):
-        block = block / torch.linalg.matrix_norm(block).clamp(min=nothing)
-        for _ in range(2):  # what rounding leaves of the first time the second takes away
-            block = block - basis @ (basis.T @ block)
-        vectors, values, _ = torch.linalg.svd(block, full_matrices=False)
+        vectors, values, _ = torch.linalg.svd(block - basis @ (basis.T @ block), full_matrices=False)
         new = vectors[:, values > nothing][:, : count - basis.shape[1]]
         if not new.shape[1] and ended:
             break
+        new, _ = torch.linalg.qr(new - basis @ (basis.T @ new))  # what rounding has left of the basis
         ended = not new.shape[1]
         basis = torch.cat([basis, new], dim=1)
-        block = torch.cat([inputs, test]).T if ended else inputs.T @ (inputs @ new)
+        block = every.T if ended else inputs.T @ (inputs @ new)
     return basis
