@@ -76,6 +76,18 @@ class LocalData:
         order, cuts = self.schedule(device, round, steps)
         yield from (order[begin:end] for begin, end in pairwise(cuts.tolist()))
 
+    def in_turn(self, devices: np.ndarray, round: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The mini-batches of some devices (B,) in a round, all one after another.
+
+        Row numbers; cuts, one more than there are batches; first (B + 1,): batches first[k], ..., first[k + 1] - 1 are
+        those of the k-th.
+        """
+        schedules = [self.schedule(int(device), round) for device in devices]
+        ends = np.cumsum([0] + [len(order) for order, _ in schedules])
+        cuts = [end + cuts[:-1] for end, (_, cuts) in zip(ends[:-1], schedules, strict=True)]
+        order = np.concatenate([order for order, _ in schedules]).astype(np.int64, copy=False)
+        return order, np.concatenate([*cuts, ends[-1:]]), np.cumsum([0] + [len(part) for part in cuts])
+
     def plan(self, devices: np.ndarray, round: int, steps: int | None = None) -> Plan:
         """The mini-batches of some devices in a round."""
         schedules = [self.schedule(int(device), round, steps) for device in devices]

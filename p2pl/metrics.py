@@ -5,6 +5,7 @@ Accuracies are fractions of the test samples; losses are test losses, of the kin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ ACCURACIES = (
     "other_class_accuracy",
 )
 BLOCK_VALUES = 4_000_000  # values a layer of 256 units has in one block of an evaluation: 16 MB of float32
+ROW_VALUES = 2**17  # that are turned to doubles at once
 
 
 class Meter:
@@ -47,71 +49,86 @@ class Meter:
         self.outputs, self.inputs, self.targets = outputs, inputs, targets
         self.loss = loss
         self.own, self.optimum = moved((own, optimum), inputs.device)
+        if own is not None:  # (C, 1, T) minus infinity for the target and the classes after it, 0 for those before
+            classes = torch.arange(own.shape[1], device=inputs.device)[:, None, None]
+            self.later = torch.where(classes < targets, 0.0, -math.inf).to(inputs.dtype)
 
     def measure(self, x: Tensor) -> dict[str, Any]:
         """One row of results: scalars, and `*_devices` lists with one entry a device; None where undefined."""
-        average = torch.mean(x, dim=0, keepdim=True, dtype=torch.float64)
-        losses, hits = self._evaluate(x, average.to(x.dtype))
-        measures: dict[str, Any] = {
-            "loss_mean": losses[:-1].mean().item(),
-            "loss_max": losses[:-1].max().item(),
-            "loss_of_average": losses[-1].item(),
-            "loss_devices": losses[:-1].tolist(),
-            "consensus_distance": rms_distance(x, average),
-            "distance_to_optimum": None,
-            "distance_to_optimum_of_average": None,
+        (row,) = self.measure_all(x[None])
+        return row
+
+    def measure_all(self, x: Tensor) -> list[dict[str, Any]]:
+        """The rows of R runs side by side, (R, K, P)."""
+        average = torch.mean(x, dim=1, keepdim=True, dtype=torch.float64)
+        losses, hits = self._evaluate(x.flatten(0, 1), average.squeeze(1).to(x.dtype))
+        each, together = losses[: -len(x)].view(x.shape[:2]), losses[-len(x) :]
+        columns: dict[str, list[Any]] = {
+            "loss_mean": each.mean(dim=1).tolist(),
+            "loss_max": each.amax(dim=1).tolist(),
+            "loss_of_average": together.tolist(),
+            "loss_devices": each.tolist(),
+            "consensus_distance": list(map(rms_distance, x, average)),
+            "distance_to_optimum": [None] * len(x),
+            "distance_to_optimum_of_average": [None] * len(x),
         }
         if self.optimum is not None:
-            measures["distance_to_optimum"] = rms_distance(x, self.optimum)
-            measures["distance_to_optimum_of_average"] = rms_distance(average, self.optimum)
-        return measures | self._accuracies(hits)
+            columns["distance_to_optimum"] = [rms_distance(one, self.optimum) for one in x]
+            columns["distance_to_optimum_of_average"] = [rms_distance(one, self.optimum) for one in average]
+        columns |= self._accuracies(hits, len(x))
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def _evaluate(self, *models: Tensor) -> tuple[Tensor, Tensor | None]:
         """Of all rows: (rows,) mean loss, and (rows, T) whether each test sample is classified correctly; float64."""
         losses, hits = [], []
         block = max(1, BLOCK_VALUES // (len(self.inputs) * 256))
         for rows in (rows for x in models for rows in torch.split(x, block)):
-            output = self.outputs(rows, self.inputs)
+            output = self.outputs(rows, self.inputs).movedim(2, 0).contiguous()  # sums over few neighbours are slow
             losses.append(self._losses(output))
             if self.own is not None:
-                hits.append(output.argmax(dim=2) == self.targets)
+                hits.append(self._hits(output))
         return torch.cat(losses), torch.cat(hits) if hits else None
 
     def _losses(self, output: Tensor) -> Tensor:
-        rows, _, outputs = output.shape
+        """(rows,) of outputs (C, rows, T)."""
         if self.loss == "cross_entropy":  # by its definition: F.cross_entropy takes five times as long without a mean
-            target = self.targets.expand(rows, -1).unsqueeze(2)
-            each = output.logsumexp(dim=2) - output.gather(2, target).squeeze(2)
+            top, target = output.amax(dim=0), self.targets.expand(1, *output.shape[1:])
+            each = (output - top).exp_().sum(dim=0).log_() + top - output.gather(0, target).squeeze(0)
             return each.double().mean(dim=1)
-        wanted = dense_targets(self.targets, outputs).to(output.dtype)
-        return (output - wanted).square().double().mean(dim=(1, 2))
+        wanted = dense_targets(self.targets, len(output)).to(output.dtype)
+        return (output - wanted.T[:, None]).square().double().mean(dim=(0, 2))
 
-    def _accuracies(self, hits: Tensor | None) -> dict[str, Any]:
+    def _hits(self, output: Tensor) -> Tensor:
+        """(rows, T) whether the first of the largest outputs (C, rows, T) is the target: argmax takes far longer."""
+        own = output.gather(0, self.targets.expand(1, *output.shape[1:])).squeeze(0)
+        return (own == output.amax(dim=0)) & (own > (output + self.later).amax(dim=0))
+
+    def _accuracies(self, hits: Tensor | None, runs: int) -> dict[str, list[Any]]:
         if hits is None or self.own is None:
-            return dict.fromkeys(ACCURACIES)
-        share = hits.double().mean(dim=1)
-        own = self.own[:, self.targets]
+            return {name: [None] * runs for name in ACCURACIES}
+        share, own = hits.double().mean(dim=1), self.own[:, self.targets]
+        each, of_devices = share[:-runs].view(runs, -1), hits[:-runs].view(runs, -1, hits.shape[1])
         return {
-            "accuracy_mean": share[:-1].mean().item(),
-            "accuracy_min": share[:-1].min().item(),
-            "accuracy_of_average": share[-1].item(),
-            "accuracy_devices": share[:-1].tolist(),
-            "own_class_accuracy": mean_within(hits[:-1], own),
-            "other_class_accuracy": mean_within(hits[:-1], ~own),
+            "accuracy_mean": each.mean(dim=1).tolist(),
+            "accuracy_min": each.amin(dim=1).tolist(),
+            "accuracy_of_average": share[-runs:].tolist(),
+            "accuracy_devices": each.tolist(),
+            "own_class_accuracy": means_within(of_devices, own),
+            "other_class_accuracy": means_within(of_devices, ~own),
         }
 
 
-def mean_within(hits: Tensor, where: Tensor) -> float | None:
-    """Mean over devices of the share of hits among `where`, (K, T) both; None if no device has any such sample."""
+def means_within(hits: Tensor, where: Tensor) -> list[float] | list[None]:
+    """Mean over devices of the share of hits (R, K, T) among `where` (K, T); None if no device has any such sample."""
     count = where.sum(dim=1)
-    share = (hits & where).sum(dim=1).double() / count
-    return share[count > 0].mean().item() if bool((count > 0).any()) else None
+    share = (hits & where).sum(dim=2).double() / count
+    return share[:, count > 0].mean(dim=1).tolist() if bool((count > 0).any()) else [None] * len(hits)
 
 
 def rms_distance(x: Tensor, point: Tensor) -> float:
     """sqrt(mean_k ||x_k - point||^2). About the average model: the consensus distance (Kong et al. 2021)."""
-    squares = [(row.double() - point).square().sum() for row in x]  # row by row: no second K x P of doubles
-    return torch.stack(squares).mean().sqrt().item()
+    some = torch.split(x, max(1, ROW_VALUES // x.shape[1]))  # a few rows at a time: no second K x P of doubles
+    return torch.cat([(rows.double() - point).square().sum(dim=1) for rows in some]).mean().sqrt().item()
 
 
 def least_squares_optimum(inputs: np.ndarray, targets: np.ndarray, shards: list[np.ndarray], bias: bool) -> np.ndarray:

@@ -5,7 +5,7 @@ The engine and the theory both begin here, with the same draws of the same strea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -80,13 +80,20 @@ class Scenario:
         factors = [up * down for up, down in zip(climb, falls, strict=True)]
         return [factors[0] if factors else 1.0, *factors]
 
-    def start(self, channel: Channel, where: torch.device = CPU) -> Tensor:
+    def beside(self, experiment: Experiment) -> Scenario:
+        """The same data and shares for another experiment, which differs in its graph, mixing rule or failures only."""
+        network = Network(experiment.topology, experiment.devices, experiment.seed)
+        check_needs(experiment, network)
+        return replace(self, experiment=experiment, network=network)
+
+    def start(self, channel: Channel, where: torch.device = CPU, draws: Tensor | None = None) -> Tensor:
         """(K, P) parameters after initialization. Algorithms that use no graph start from the devices' own draws.
 
-        Raises SpecError for a lazy model that starts anywhere but where it is measured from.
+        draws: these, where they are at hand; they are left as they are. Raises SpecError for a lazy model that starts
+        anywhere but where it is measured from.
         """
         seed = self.experiment.seed
-        start = self.draw(where)
+        start = self.draw(where) if draws is None else draws
         if self.experiment.uses_graph:
             start = registry.initialization.call(
                 self.experiment.initialization, draws=start, channel=channel, rng=stream(seed, "leader")

@@ -76,7 +76,7 @@ THEORY = (
     *(Claim(f"onset: {arm}", f"Lazy networks, {arm}: growth begins within 3 % of the predicted learning rate.", OURS,
             ONSET, Onset({"arm": arm}), within(3))
       for arm in ("1 step", "1 step, momentum", "5 steps", "5 steps, momentum")),
-    Claim("forecast: accuracy", "Forecasts (64 directions) of 15 settings: mean error in test accuracy below 3 points.",
+    Claim("forecast: accuracy", "Forecasts of 15 settings: mean error in test accuracy below 3 points.",
           OURS, FORECAST, Typical(AT, "accuracy", "mean", "points"), below(3)),
     Claim("forecast: rounds", "Forecasts of rounds to 50, 60, 70 and 80 %: median error below 20 %.", OURS, FORECAST,
           Typical({}, "error", "median"), below(20)),

@@ -1,8 +1,8 @@
 """**Forecasts of rounds.** P2PL with cross-entropy, mini-batches and momentum on five graphs, every link down with
 the given probability in each round; one large mark for each setting: geometric means over n = {seeds} seeds (small
 marks: the seeds) of the rounds until the mean device reaches {target} test accuracy. (a) Rounds seen against rounds
-forecast, by networks whose first layer learns along 64 directions of the inputs only, with the data, start, batches
-and failures of the run; dashed: forecast = seen. (b) The same rounds against what the graph says without any
+forecast, by networks that see no more of every input than 20 numbers, with the data, start, batches and failures of
+the run; dashed: forecast = seen. (b) The same rounds against what the graph says without any
 training: the spectral gap of the mean of the run's mixing matrices, 1 - SLEM (axis reversed). Titles: Spearman's rank
 correlation over the settings with the rounds seen, mean over seeds and 95 % Student-t interval, cut off at 1 (for the
 gap: of its negative). (c) The map of forecasts: darker is slower; in brackets, what the runs took. A setting of which

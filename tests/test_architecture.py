@@ -90,17 +90,26 @@ def test_the_engine_knows_no_figures_and_no_theory() -> None:
 
 # What learns. A prediction that shared it with the run would say nothing when the two agree.
 LEARNING = ("p2pl.engine", "p2pl.training", "p2pl.batched", "p2pl.learners", "p2pl.native.learner", "p2pl.algorithms.")
+CHEAPER_RUNS = "theory.restricted"  # a forecast by the engine's own code is a cheaper run, and no prediction
+FORECASTING = {CHEAPER_RUNS, "theory.forecast", "theory.check", "theory.p2pl_commands"}
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("theory")])
-def test_theory_reaches_no_code_that_learns(module: str) -> None:
+def reached_by(module: str, closed: str = "") -> set[str]:
+    """What a module of the theory leads to, without what lies behind the closed one."""
     waiting, seen = {module}, set()
     while waiting:
         name = waiting.pop()
         seen.add(name)
         reached = anywhere if name.startswith("theory") else at_import
-        waiting |= (reached(MODULES[name]) & MODULES.keys()) - seen
-    assert not {name for name in seen if name.startswith(LEARNING)}
+        waiting |= (reached(MODULES[name]) & MODULES.keys()) - seen - {closed}
+    return seen
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("theory")])
+def test_theory_reaches_no_code_that_learns(module: str) -> None:
+    if module != CHEAPER_RUNS:
+        assert not {name for name in reached_by(module, CHEAPER_RUNS) if name.startswith(LEARNING)}
+    assert (CHEAPER_RUNS in reached_by(module)) == (module in FORECASTING)
 
 
 def test_slow_packages_are_imported_where_they_are_needed() -> None:

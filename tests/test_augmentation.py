@@ -21,7 +21,7 @@ from p2pl.models.cnn import SmallCNN
 from p2pl.native import build
 from p2pl.scenario import stage
 from p2pl.training import LocalWork, TorchLearner
-from theory.forecast import Forecaster, Method
+from theory.forecast import Method, forecast
 from theory.predict import Way, predict
 
 CPU = torch.device("cpu")
@@ -159,7 +159,7 @@ def test_the_theory_refuses_them_by_name():
     experiment = Experiment.of(SPEC | {"loss": "mse", "initialization": "shared"})
     for attempt in (
         lambda: predict(stage(experiment), Way()),
-        lambda: Forecaster(Method())(experiment, data.load("digits")),
+        lambda: forecast([experiment], data.load("digits"), Method()),
     ):
         with pytest.raises(SpecError, match=r"leave training\.augment out"):
             attempt()

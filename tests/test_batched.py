@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from p2pl.batched import AnyModule, BatchedMLP
 from p2pl.learners import batched
+from p2pl.metrics import Meter
 from p2pl.models.mlp import ACTIVATIONS
 from p2pl.registry import SpecError, model
 
@@ -91,3 +93,23 @@ def test_real_targets_are_taken_as_they_are():
 def test_running_statistics_are_refused_by_name():
     with pytest.raises(SpecError, match="GroupNorm"):
         batched(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), "cross_entropy", 3, CPU)
+
+
+def test_runs_side_by_side_are_measured_as_each_alone_and_the_first_of_the_largest_outputs_counts():
+    draws = torch.Generator().manual_seed(0)
+    x = torch.randint(-1, 2, (3, 4, 5 * 6), generator=draws).double()  # small whole numbers: outputs are often equal
+    inputs, targets = torch.randint(0, 2, (40, 6), generator=draws).double(), torch.arange(40) % 5
+    own = torch.rand(4, 5, generator=draws) > 0.3
+
+    def outputs(rows, samples):
+        return samples @ rows.view(-1, 5, 6).transpose(1, 2)
+
+    meter = Meter(outputs, inputs, targets, "cross_entropy", own, None)
+    for one, row in zip(x, meter.measure_all(x), strict=True):
+        assert row == meter.measure(one)
+        said = outputs(one, inputs)
+        largest = torch.from_numpy(said.numpy().argmax(axis=2))
+        assert (said == said.amax(dim=2, keepdim=True)).sum() > said[..., 0].numel()
+        assert row["accuracy_devices"] == (largest == targets).double().mean(dim=1).tolist()
+        losses = [F.cross_entropy(each, targets).item() for each in said]
+        assert row["loss_devices"] == pytest.approx(losses, rel=1e-12)

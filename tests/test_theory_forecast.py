@@ -6,13 +6,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
 from p2pl import data
 from p2pl.cli import main
 from p2pl.engine import simulate
 from p2pl.experiment import Experiment
 from p2pl.registry import SpecError
-from theory.forecast import Forecast, Forecaster, Method
+from theory.forecast import Forecast, Method
+from theory.forecast import forecast as forecasts
+from theory.restricted import leading
 
 SPEC = {
     "dataset": "digits",
@@ -28,7 +32,8 @@ SPEC = {
 
 
 def forecast(experiment: Experiment, **method: object) -> Forecast:
-    return Forecaster(Method(**method))(experiment, data.load(experiment.dataset), [0.3])  # type: ignore[arg-type]
+    (found,) = forecasts([experiment], data.load(experiment.dataset), Method(**method), [0.3])  # type: ignore[arg-type]
+    return found
 
 
 def agree(experiment: Experiment, found: Forecast, tolerance: float, columns: tuple[str, ...]) -> None:
@@ -69,10 +74,59 @@ def test_with_all_directions_a_forecast_is_the_run(change):
 
 def test_a_few_directions_are_near():
     experiment = Experiment.of(SPEC).replace(topology="star", rounds=12)
-    few, more = (forecast(experiment, directions=count).rows[-1]["loss_mean"] for count in (8, 24))
+    seen = [one.measures["loss_mean"] for one in simulate(experiment) if one.phase != "learn"]
+    said = ([row["loss_mean"] for row in forecast(experiment, directions=count).rows] for count in (8, 24))
+    few, more = (np.abs(np.divide(losses, seen) - 1).max() for losses in said)
+    assert more < 0.01
+    assert few > more
+
+
+@pytest.mark.parametrize("method", [{"directions": 9}, {"by": "path", "anchors": 3}], ids=str)
+def test_side_by_side_settings_are_as_each_alone(method):
+    base = Experiment.of({**SPEC, "rounds": 3, "sizes": {"name": "power_law"}})
+    settings = [
+        base.replace(topology="star", failures={"name": "links", "rate": 0.5}),
+        base.replace(topology="complete", failures={"name": "delay", "steps": 1}),
+        base.replace(mixing="metropolis"),
+    ]
+    together = forecasts(settings, data.load("digits"), Method(**method))
+    assert len({one.rows[-1]["loss_mean"] for one in together}) == len(settings)
+    for experiment, one in zip(settings, together, strict=True):
+        for row, alone in zip(one.rows, forecast(experiment, **method).rows, strict=True):
+            rounded = (name for name, value in alone.items() if isinstance(value, float | list))
+            assert row == alone | {name: pytest.approx(alone[name], rel=1e-6) for name in rounded}
+        assert one.summary["spec"] == experiment.spec()
+
+
+@pytest.mark.parametrize("change", [{"initialization": "independent"}, {"sizes": {"name": "power_law"}}], ids=str)
+@pytest.mark.parametrize("hidden", [4, 12])
+def test_weights_along_no_direction_decay_and_mix_as_in_the_run(change, hidden):
+    experiment = Experiment.of({**SPEC, "dtype": "float64", "model": {"name": "mlp", "hidden": [hidden]}, **change})
+    experiment = experiment.replace(topology="star", training={"lr": 1e-14, "weight_decay": 3e12})
+    found = forecast(experiment, directions=3)
+    agree(experiment, found, 1e-9, ("consensus_distance",))
+    assert min(row["consensus_distance"] for row in found.rows[1:]) > 1e-3
+
+
+def test_a_forecast_diverges_with_its_run():
+    experiment = Experiment.of(SPEC).replace(**{"training.lr": 1e30})
     *_, last = simulate(experiment)
-    assert abs(more - last.measures["loss_mean"]) < 0.01 * last.measures["loss_mean"]
-    assert abs(few - last.measures["loss_mean"]) > abs(more - last.measures["loss_mean"])
+    found = forecast(experiment, directions=64)
+    assert found.summary["status"] == last.status == f"diverged at round {last.round}"
+    assert [row["round"] for row in found.rows] == list(range(last.round))
+
+
+def test_directions_begin_with_the_sums_of_classes_and_end_with_all_that_inputs_span():
+    draws = torch.Generator().manual_seed(0)
+    train, test = (torch.randn(n, 7, generator=draws, dtype=torch.float64) for n in (12, 4))
+    train, test = train * torch.tensor([3, 2, 1, 1, 0, 0, 0]), test * torch.tensor([1, 1, 1, 1, 1, 0, 0])
+    wanted = F.one_hot(torch.arange(12) % 2).double()
+    found = leading(train, wanted, test, 9)
+    assert found.shape == (7, 5)
+    torch.testing.assert_close(found.T @ found, torch.eye(5).double())
+    torch.testing.assert_close(leading(train, wanted, test, 3), found[:, :3])
+    for one, count in ((wanted.T @ train, 2), (wanted.T @ train @ train.T @ train, 4), (train, 4), (test, 5)):
+        torch.testing.assert_close(one @ found[:, :count] @ found[:, :count].T, one)
 
 
 @pytest.mark.parametrize("change", [{}, {"algorithm": "dgd"}, {"loss": "mse", "sizes": {"name": "power_law"}}], ids=str)

@@ -13,9 +13,10 @@
     curvature.py, rounds.py, spectrum.py, modes.py, condensation.py,
     certified.py, crossing.py, onset.py, onset_map.py                         what the operators' spectra say
     growth.py, apart.py     `p2pl onset`: the onset of growth, predicted and seen in runs made apart
-    restricted.py, path.py, batches.py, forecast.py    `p2pl forecast`: many settings of a spec, beside their runs
+    restricted.py, path.py, batches.py, forecast.py    `p2pl forecast`: many settings of a spec, cheaper than their runs
     check.py                `p2pl compare` for forecasts
 
-Nothing here imports what learns in a run (`p2pl.engine`, `p2pl.training`, `p2pl.algorithms`, ...): a test holds this,
-so that agreement between the two means something. Derivation and measurements: docs/theory.md.
+Nothing here but restricted.py, which forecasts and predicts nothing, imports what learns in a run (`p2pl.engine`,
+`p2pl.training`, `p2pl.algorithms`, ...): a test holds this, so that agreement between the two means something.
+Derivation and measurements: docs/theory.md.
 """

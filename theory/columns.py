@@ -45,7 +45,10 @@ class Columns:
 
 def averaged(weights: Weights, now: Tensor, then: Tensor) -> Tensor:
     """own * now + links * then, (K, D)."""
-    own = torch.from_numpy(weights.own).to(now.dtype)[:, None]
-    links = np.zeros((len(own), len(own)))
+    links = np.zeros((len(now), len(now)))
     links[weights.receivers, weights.senders] = weights.link
+    if then is now:
+        np.fill_diagonal(links, weights.own)
+        return torch.from_numpy(links).to(now.dtype) @ now
+    own = torch.from_numpy(weights.own).to(now.dtype)[:, None]
     return own * now + torch.from_numpy(links).to(now.dtype) @ then

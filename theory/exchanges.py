@@ -14,12 +14,15 @@ from theory.orders import Order
 
 
 class Exchanges:
-    """messages, bytes_sent: totals so far, the initialization's included. starts: (K, P) first parameters."""
+    """messages, bytes_sent: totals so far, the initialization's included. starts: (K, P) first parameters.
 
-    def __init__(self, scenario: Scenario, order: Order) -> None:
+    draws: the devices' own, where they are at hand.
+    """
+
+    def __init__(self, scenario: Scenario, order: Order, draws: Tensor | None = None) -> None:
         self.experiment, self.order = scenario.experiment, order
         self.channel = scenario.channel()
-        self.starts: Tensor = scenario.start(self.channel)
+        self.starts: Tensor = scenario.start(self.channel, draws=draws)
         if self.experiment.algorithm.name == "fedavg":  # the server starts from device 0's draw
             self.starts = self.starts[:1].expand_as(self.starts)
         self.messages, self.bytes_sent = self.channel.messages, self.channel.bytes_sent

@@ -1,14 +1,16 @@
 """Curves of many settings of one spec, each for a fraction of the price of its run, and the rounds to a target.
 
-What the settings share is made once for each seed; a setting is then a topology, a mixing rule and failures, with the
-very draws of its run. Two ways, both beside the run and not out of it:
+What the settings of a seed share is made once for all of them, and all of them go through their rounds side by side; a
+setting is a topology, a mixing rule and failures, with the very draws of its run. Two ways:
 
-    span    networks whose first layer learns along leading directions of the inputs      `theory.restricted`
+    span    networks that see a few numbers of every input, by the run's own engine       `theory.restricted`
     path    outputs moved by the kernels along one centralized run                        `theory.path`
 """
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from p2pl import data
@@ -30,10 +33,10 @@ from theory.exchanges import Exchanges
 from theory.orders import order_of
 from theory.path import ANCHORS, KernelPath, OnPath
 from theory.predict import write_told
-from theory.restricted import DIRECTIONS, Inputs, Restricted
+from theory.restricted import DIRECTIONS, Restricted
 
 SOURCE = "forecast"
-SETTING = ("topology", "mixing", "failures", "rounds", "evaluation")  # what settings of one seed may differ in
+SETTING = ("topology", "mixing", "failures")  # what settings that go side by side may differ in
 
 
 @dataclass(frozen=True)
@@ -46,22 +49,25 @@ class Method:
 
 
 class Networks(Protocol):
-    """K networks as one way has them, in `theory.columns.Columns`."""
+    """K networks a setting as one way has them, in a `theory.columns.Columns` for each setting.
 
-    def slots(self) -> dict[str, Tensor]:
-        """x and velocity at the start, (K, D) each."""
+    parametric: whether x are parameters, so that distances between them mean something.
+    """
+
+    parametric: bool
+    test: Tensor
+    test_targets: Tensor
+
+    def slots(self) -> list[dict[str, Tensor]]:
+        """x and velocity of each setting at the start, (K, D) each."""
         ...
 
-    def learn(self, columns: Columns, round: int) -> None:
+    def learn(self, settings: Sequence[Columns], round: int) -> None:
         """The learning phase of a round."""
         ...
 
     def outputs(self, x: Tensor) -> Tensor:
         """(B, T, C) at the test samples, of rows (B, D)."""
-        ...
-
-    def distance(self, x: Tensor) -> float | None:
-        """The consensus distance of rows (K, D); None where parameters are not known."""
         ...
 
 
@@ -73,79 +79,93 @@ class Forecast:
     summary: dict[str, Any]
 
 
-class Forecaster:
-    """Forecasts experiments; keeps what settings share from one to the next."""
+def forecast(
+    experiments: Sequence[Experiment], known: Dataset, method: Method, targets: Sequence[float] = ()
+) -> list[Forecast]:
+    """Forecasts of experiments that differ in SETTING only, side by side.
 
-    def __init__(self, method: Method) -> None:
-        self.method = method
-        self._held: tuple[Experiment, Inputs | KernelPath] | None = None
-        self.seconds = 0.0
-
-    def __call__(self, experiment: Experiment, known: Dataset, targets: Sequence[float] = ()) -> Forecast:
-        """Raises SpecError for a spec that the way cannot treat, saying which part, and what would do."""
-        scenario = stage(experiment, known=known)
-        order = order_of(experiment, [len(shard) for shard in scenario.shards])
-        if "drift" in order.slots or experiment.algorithm.name == "fedavg":
-            raise SpecError("forecasts cover p2pl without affinity, dsgd and dgd; `p2pl run` covers the rest")
-        shared = self._shared(scenario)
-        began = time.perf_counter()
-        exchanges = Exchanges(scenario, order)
-        if isinstance(shared, Inputs):
-            networks: Networks = Restricted(shared, scenario, exchanges.starts)
-        else:
-            networks = OnPath(shared, scenario, exchanges.starts)
-        meter = Meter(
-            lambda x, _: networks.outputs(x),
-            shared.test,
-            shared.test_targets,
-            experiment.loss,
-            scenario.own_classes(),
-            None,
-        )
-        rows, status = [], "finished"
-        for number, x in unfolded(experiment, networks, exchanges):
-            measures = meter.measure(x) | {"consensus_distance": networks.distance(x)}
-            if not all(np.isfinite(value) for value in measures.values() if isinstance(value, float)):
-                status = f"diverged at round {number}"
-                break
-            phase = order.phases[-1] if number else "start"
-            place = {"run": experiment.key, "seed": experiment.seed, "round": number, "phase": phase}
-            rows.append(place | measures | {"messages": exchanges.messages, "bytes_sent": exchanges.bytes_sent})
-        rows = [row | {"status": status} for row in rows]
-        summary = summarize(experiment, rows, status) | {"spec": experiment.spec(), "source": SOURCE}
-        summary["data"] = {"name": known.name, "source": known.source, "checksum": known.checksum}
-        summary["rounds_to"] = {f"{target:g}": reached(rows, target) for target in targets}
-        summary["seconds"] = round(time.perf_counter() - began, 3)
-        return Forecast(rows, summary)
-
-    def _shared(self, scenario: Scenario) -> Inputs | KernelPath:
-        base = Experiment.of({key: value for key, value in scenario.experiment.spec().items() if key not in SETTING})
-        if self._held is None or self._held[0] != base:
-            began = time.perf_counter()
-            made: Inputs | KernelPath
-            if self.method.by == "span":
-                made = Inputs(scenario, self.method.directions)
-            else:
-                made = KernelPath(scenario, self.method.anchors)
-            self._held = base, made
-            self.seconds += time.perf_counter() - began
-        return self._held[1]
+    Raises SpecError for a spec that the way cannot treat, saying which part, and what would do.
+    """
+    began = time.perf_counter()
+    first = stage(experiments[0], known=known)
+    order = order_of(experiments[0], [len(shard) for shard in first.shards])
+    if "drift" in order.slots or experiments[0].algorithm.name == "fedavg":
+        raise SpecError("forecasts cover p2pl without affinity, dsgd and dgd; `p2pl run` covers the rest")
+    scenarios, draws = [first, *map(first.beside, experiments[1:])], first.draw()
+    exchanges = [Exchanges(scenario, order, draws) for scenario in scenarios]
+    networks = networks_of(method, first, [one.starts for one in exchanges])
+    shared = time.perf_counter() - began
+    rows: list[list[dict[str, Any]]] = [[] for _ in experiments]
+    statuses = ["finished" for _ in experiments]
+    for number, measured in measures(first, networks, exchanges):
+        place = {"round": number, "phase": order.phases[-1] if number else "start"}
+        for index, (one, found) in enumerate(zip(exchanges, measured, strict=True)):
+            if not all(math.isfinite(value) for value in found.values() if isinstance(value, float)):
+                statuses[index] = f"diverged at round {number}" if statuses[index] == "finished" else statuses[index]
+            if statuses[index] == "finished":
+                rows[index].append(place | found | {"messages": one.messages, "bytes_sent": one.bytes_sent})
+    seconds = (time.perf_counter() - began - shared) / len(experiments)
+    facts = {
+        "source": SOURCE,
+        "data": {"name": known.name, "source": known.source, "checksum": known.checksum},
+        "seconds": round(seconds, 3),
+        "shared_seconds": round(shared, 3),
+    }
+    return [told(*one, facts, targets) for one in zip(experiments, rows, statuses, strict=True)]
 
 
-def unfolded(experiment: Experiment, networks: Networks, exchanges: Exchanges) -> Iterator[tuple[int, Tensor]]:
-    """The rounds that are to be measured, and x (K, D) after them."""
-    columns, order = Columns(networks.slots()), exchanges.order
-    yield 0, columns.slots["x"]
+def networks_of(method: Method, scenario: Scenario, starts: Sequence[Tensor]) -> Networks:
+    """The networks of settings that start so."""
+    if method.by == "span":
+        return Restricted(scenario, starts, method.directions)
+    return OnPath(KernelPath(scenario, method.anchors), scenario, starts)
+
+
+def measures(
+    scenario: Scenario, networks: Networks, exchanges: Sequence[Exchanges]
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """The rounds that are to be measured, and what is measured after them in each setting."""
+    experiment = scenario.experiment
+    own, loss = scenario.own_classes(), experiment.loss
+    meter = Meter(lambda x, _: networks.outputs(x), networks.test, networks.test_targets, loss, own, None)
+    unknown = {} if networks.parametric else {"consensus_distance": None}
+    for number, x in unfolded(experiment, networks, exchanges):
+        yield number, [row | unknown for row in meter.measure_all(x)]
+
+
+def unfolded(
+    experiment: Experiment, networks: Networks, exchanges: Sequence[Exchanges]
+) -> Iterator[tuple[int, Tensor]]:
+    """The rounds that are to be measured, and x of all settings (S, K, D) after them."""
+    settings, order = [Columns(slots) for slots in networks.slots()], exchanges[0].order
+    yield 0, torch.stack([columns.slots["x"] for columns in settings])
     everybody = np.arange(experiment.devices)
     for number in range(1, experiment.rounds + 1):
         for phase in order.phases:
             if phase == "learn":
-                order.before(columns)
-                networks.learn(columns, number)
+                for columns in settings:
+                    order.before(columns)
+                networks.learn(settings, number)
             else:
-                order.cooperate(columns, exchanges.of_round(number, everybody), everybody)
+                for columns, one in zip(settings, exchanges, strict=True):
+                    order.cooperate(columns, one.of_round(number, everybody), everybody)
         if number % experiment.evaluation.every == 0 or number == experiment.rounds:
-            yield number, columns.slots["x"]
+            yield number, torch.stack([columns.slots["x"] for columns in settings])
+
+
+def told(
+    experiment: Experiment,
+    rows: list[dict[str, Any]],
+    status: str,
+    facts: dict[str, Any],
+    targets: Sequence[float],
+) -> Forecast:
+    """A setting's forecast, from what was measured."""
+    named = {"run": experiment.key, "seed": experiment.seed}
+    rows = [named | row | {"status": status} for row in rows]
+    summary = summarize(experiment, rows, status) | {"spec": experiment.spec()} | facts
+    summary["rounds_to"] = {f"{target:g}": reached(rows, target) for target in targets}
+    return Forecast(rows, summary)
 
 
 def reached(rows: Sequence[dict[str, Any]], target: float) -> int | None:
@@ -156,15 +176,24 @@ def reached(rows: Sequence[dict[str, Any]], target: float) -> int | None:
 def forecast_all(
     experiments: Sequence[Experiment], method: Method, targets: Sequence[float], out: Path | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Forecast experiments one after another and, if asked, write all their rows to `out`. Yields the summaries.
+    """Forecast experiments, those side by side that can be, and if asked write all their rows to `out`.
 
-    The file is a results file (see `p2pl.results`) with one column more, source, which says "forecast".
+    Yields the summaries. The file is a results file (see `p2pl.results`) with one column more, source, which says
+    "forecast".
     """
     known = {choice: data.load(choice) for choice in {experiment.dataset for experiment in experiments}}
-    forecaster, found = Forecaster(method), []
+    found = []
+    together: dict[str, list[Experiment]] = {}
     for experiment in experiments:
-        one = forecaster(experiment, known[experiment.dataset], targets)
-        found.append(one)
-        yield one.summary | {"shared_seconds": round(forecaster.seconds, 3)}
+        together.setdefault(shared_by(experiment), []).append(experiment)
+    for several in together.values():
+        for one in forecast(several, known[several[0].dataset], method, targets):
+            found.append(one)
+            yield one.summary
     if out is not None:
         write_told(found, SOURCE, out, {"method": asdict(method)})
+
+
+def shared_by(experiment: Experiment) -> str:
+    """What experiments that go side by side have in common, in words."""
+    return json.dumps({key: value for key, value in experiment.spec().items() if key not in SETTING}, sort_keys=True)

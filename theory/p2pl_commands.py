@@ -56,9 +56,9 @@ def add_forecast(commands: Any) -> None:
         "--by",
         choices=["span", "path"],
         default="span",
-        help="networks learning along leading directions of the inputs; or kernels along one centralized run",
+        help="networks that see a few directions of the inputs; or kernels along one centralized run",
     )
-    forecast.add_argument("--directions", type=int, default=64, help="of the inputs, for --by span (default: 64)")
+    forecast.add_argument("--directions", type=int, default=20, help="of the inputs, for --by span (default: 20)")
     forecast.add_argument("--anchors", type=int, default=8, help="kernels, for --by path (default: 8)")
     forecast.add_argument("--out", type=Path, help="results file to write, .parquet")
     forecast.add_argument("--json", action="store_true", help="print {'runs': [...]}, one summary a setting")

@@ -13,6 +13,7 @@ common; of what devices learn each for itself between two exchanges they know no
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from p2pl.local_data import LocalData
 from p2pl.losses import dense_targets, loss_function
 from p2pl.registry import SpecError
 from p2pl.scenario import Scenario, tensors
-from theory.batches import Plan, step
+from theory.batches import Batches, Plan, step
 from theory.columns import Columns
 from theory.kernel import ntk
 
@@ -97,15 +98,21 @@ class KernelPath:
 
 
 class OnPath:
-    """The networks of one setting; see `theory.forecast.Networks`. x: (K, (N + T) C) outputs; velocity: (K, n C), p."""
+    """The networks of some settings; see `theory.forecast.Networks`. x: (K, (N + T) C) outputs; velocity: (K, n C), p.
 
-    def __init__(self, path: KernelPath, scenario: Scenario, starts: Tensor) -> None:
+    starts: (K, P) a setting.
+    """
+
+    parametric = False
+
+    def __init__(self, path: KernelPath, scenario: Scenario, starts: Sequence[Tensor]) -> None:
         experiment = scenario.experiment
-        if not torch.equal(common_start(starts), path.first):
+        if not all(torch.equal(common_start(one), path.first) for one in starts):
             raise SpecError("the devices of this setting start elsewhere than the path: set initialization: shared")
         if experiment.algorithm.options.get("mix_velocity") or experiment.training.weight_decay:
             raise SpecError("a path covers neither mixed velocities nor weight decay: forecast by span")
-        self.path, self.training = path, experiment.training
+        self.path, self.training, self.settings = path, experiment.training, len(starts)
+        self.test, self.test_targets = path.test, path.test_targets
         self.devices, self.classes = len(scenario.shards), experiment.loss == "cross_entropy"
         self.count, self.outputs_each = path.wanted.shape
         longest = max(map(len, scenario.shards))
@@ -115,13 +122,19 @@ class OnPath:
             self.place[torch.from_numpy(shard)] = torch.arange(len(shard))
         self.everybody = torch.arange(self.devices)[:, None]
 
-    def slots(self) -> dict[str, Tensor]:
-        """The slots of the first round."""
+    def slots(self) -> list[dict[str, Tensor]]:
+        """Those of each setting in the first round."""
         x = self.path.start.reshape(1, -1).repeat(self.devices, 1)
-        return {"x": x, "velocity": x.new_zeros(self.devices, self.held.shape[1] * self.outputs_each)}
+        still = x.new_zeros(self.devices, self.held.shape[1] * self.outputs_each)
+        return [{"x": x, "velocity": still} for _ in range(self.settings)]
 
-    def learn(self, columns: Columns, round: int) -> None:
-        """One learning phase of every device."""
+    def learn(self, settings: Sequence[Columns], round: int) -> None:
+        """One learning phase of every device of all settings."""
+        batches = self.path.plan.of_round(round)
+        for columns in settings:
+            self._learn(columns, batches)
+
+    def _learn(self, columns: Columns, batches: Batches) -> None:
         path = self.path
         x = columns.slots["x"].view(self.devices, -1, self.outputs_each)
         mean = x[:, : self.count].mean(dim=0)
@@ -133,7 +146,6 @@ class OnPath:
         if self.training.velocity == "reset":
             speed.zero_()
         change = torch.zeros_like(speed)
-        batches = path.plan.of_round(round)
         for rows, weights in zip(batches.rows, batches.weights, strict=True):
             gradient = self._gradient(here, rows, weights)
             before = change.clone()
@@ -157,9 +169,6 @@ class OnPath:
     def outputs(self, x: Tensor) -> Tensor:
         """(B, T, C): of rows x, at the test samples."""
         return x.view(len(x), -1, self.outputs_each)[:, self.count :]
-
-    def distance(self, x: Tensor) -> None:
-        """Nothing is known of parameters."""
 
 
 def common_start(starts: Tensor) -> Tensor:

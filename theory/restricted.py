@@ -1,164 +1,163 @@
-"""K multi-layer perceptrons whose first layer learns along the leading directions of the inputs only.
+"""Multi-layer perceptrons that see few numbers of every input: what it has along some directions.
 
-    W = W_0 + D U'     U (inputs, d): leading eigenvectors of X'X over the training samples; D (width, d) is learned
-    W x = W_0 x + D U'x                                       W_0 x of every sample is computed once
+    x -> U'x    W -> W U        U (inputs, d), orthonormal: the first d of X'Y, X'X X'Y, (X'X)^2 X'Y, ...
 
-Every gradient of W is a sum of rank-one terms g x' over samples: what it has along directions in which inputs hardly
-vary moves no output much. So a few tens of directions stand for hundreds of inputs, at a fraction of the cost, and with
-as many directions as the training inputs span nothing at all is left out. It is no linearization: features are learned,
-devices may be as far apart as they like. Our construction.
+X'Y are the sums of the classes' inputs, and all of these together what gradient descent on a linear model would learn
+along (a block Krylov space): fewer of them say as much as leading eigenvectors of X'X do. Every gradient of W is a sum
+of terms g x', so that with as many directions as the inputs span nothing at all is left out. It is no linearization:
+features are learned, devices may be as far apart as they like. Our construction.
 
-Where devices start apart their W_0 are mixed like all else: each is a combination of the first ones, and its shares of
-them are parameters that no sample moves.
+The networks are small ones, and learn by the engine's own code: a forecast is a cheaper run, and no second opinion on
+it. Settings that share their data are so many more devices, all in one call. What first weights have along no direction
+moves no output; as weights of inputs that are always zero it keeps its part in distances and under weight decay.
 """
 
 from __future__ import annotations
 
+import copy
+import math
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from p2pl.learners import batched, choose_learner
 from p2pl.local_data import LocalData
 from p2pl.losses import dense_targets
-from p2pl.models.mlp import ACTIVATIONS, MLP
+from p2pl.models.mlp import MLP
 from p2pl.registry import SpecError
-from p2pl.scenario import Scenario, tensors
-from theory.batches import Plan, step
+from p2pl.scenario import CPU, Scenario, tensors
+from p2pl.training import LocalWork, TorchLearner
 from theory.columns import Columns
 
-DIRECTIONS = 64
-
-
-class Inputs:
-    """What all settings of one seed share: the directions, and the samples along them. directions: d, how many at most.
-
-    Raises SpecError for a model that is no multi-layer perceptron.
-    """
-
-    def __init__(self, scenario: Scenario, directions: int = DIRECTIONS) -> None:
-        if not isinstance(scenario.module, MLP):
-            raise SpecError(
-                f"model '{scenario.experiment.model.name}' is no multi-layer perceptron, whose first layer could be"
-                " restricted to leading directions of the inputs: forecast it by the kernels of a path (--by path)"
-            )
-        known, dtype = scenario.data, scenario.dtype
-        self.train, self.targets = tensors(known.x_train, known.y_train, dtype)
-        tests = scenario.evaluated()
-        self.test, self.test_targets = tensors(known.x_test[tests], known.y_test[tests], dtype)
-        self.train, self.test = self.train.flatten(1), self.test.flatten(1)
-        values, vectors = torch.linalg.eigh(self.train.double().T @ self.train.double())
-        real = int((values > 1e-13 * values[-1]).sum())
-        self.basis = vectors[:, -min(directions, real) :].to(dtype)
-        self.along = torch.cat([self.train, self.test]) @ self.basis
-        self.module: MLP = scenario.module
-        experiment = scenario.experiment
-        data = LocalData(self.train, self.targets, scenario.shards, experiment.training, experiment.seed)
-        self.plan, self.wanted = Plan(data, dtype), dense_targets(self.targets, known.classes).to(dtype)
+DIRECTIONS = 20
+TOGETHER = 250_000  # parameters that torch moves in one step: few enough for the cache, enough to share overheads
 
 
 class Restricted:
-    """The networks of one setting, from their starts (K, P); see `theory.forecast.Networks`."""
+    """The small networks of some settings of one scenario; see `theory.forecast.Networks`. test: (T, d + spare).
 
-    def __init__(self, inputs: Inputs, scenario: Scenario, starts: Tensor) -> None:
-        experiment = scenario.experiment
-        self.inputs, self.training, self.loss = inputs, experiment.training, experiment.loss
-        module, d = inputs.module, inputs.basis.shape[1]
-        wide, self.width = inputs.train.shape[1], cast(nn.Linear, module.layers[0]).out_features
-        size = wide * self.width
-        origins, which = torch.unique(starts, dim=0, return_inverse=True)
-        weights = origins[:, :size].view(-1, self.width, wide)
-        samples = torch.cat([inputs.train, inputs.test])
-        scale, _ = module.scales[0]
-        self.still = torch.stack([scale * samples @ one.T for one in weights])  # (M, N + T, width)
-        self.products = weights.flatten(1).double() @ weights.flatten(1).double().T
-        self.projected = (weights.double() @ inputs.basis.double()).flatten(1)
-        self.apart = len(origins) > 1 or self.training.weight_decay > 0
-        self.activation = ACTIVATIONS[module.activation]
-        self.shapes = [(self.width, d)] + [tuple(p.shape) for p in list(module.parameters())[1:]]
-        self.sizes = [torch.Size(shape).numel() for shape in self.shapes] + [len(origins)]
-        learned = torch.zeros(len(starts), self.width * d, dtype=starts.dtype)
-        shares = F.one_hot(which, len(origins)).to(starts.dtype)
-        self.start = torch.cat([learned, starts[:, size:], shares], dim=1)
+    starts: (K, P) a setting. directions: d, how many at most. Raises SpecError for a model that is no multi-layer
+    perceptron.
+    """
 
-    def slots(self) -> dict[str, Tensor]:
-        """The slots of the first round, (K, D) each."""
-        return {"x": self.start.clone(), "velocity": torch.zeros_like(self.start)}
+    parametric = True
 
-    def learn(self, columns: Columns, round: int) -> None:
-        """One learning phase of every device: SGD as `Training` says, on the run's own mini-batches."""
-        x, velocity = columns.slots["x"].clone(), columns.slots["velocity"].clone()
-        if self.training.velocity == "reset":
-            velocity.zero_()
-        gradient = torch.zeros_like(x)  # what devices had at the start is moved by no sample
-        plain = not (self.training.nesterov or self.training.weight_decay)  # gradients go straight into the velocity
-        batches = self.inputs.plan.of_round(round)
-        for rows, weights in zip(batches.rows, batches.weights, strict=True):
-            if plain and bool(weights.all()):
-                self._gradient(x, rows, weights, velocity, self.training.momentum)
-                x.sub_(velocity, alpha=self.training.lr)
-            else:
-                self._gradient(x, rows, weights, gradient)
-                step(self.training, x, velocity, gradient, weights)
-        columns.slots |= {"x": x, "velocity": velocity}
+    def __init__(self, scenario: Scenario, starts: Sequence[Tensor], directions: int = DIRECTIONS) -> None:
+        experiment, known, module = scenario.experiment, scenario.data, scenario.module
+        if not isinstance(module, MLP):
+            raise SpecError(
+                f"model '{experiment.model.name}' is no multi-layer perceptron, whose first layer could be restricted"
+                " to a few directions of the inputs: forecast it by the kernels of a path (--by path)"
+            )
+        tests = scenario.evaluated()
+        train, targets = tensors(known.x_train, known.y_train, scenario.dtype)
+        test, self.test_targets = tensors(known.x_test[tests], known.y_test[tests], scenario.dtype)
+        train, test = train.flatten(1), test.flatten(1)
+        self.basis = leading(train, dense_targets(targets, known.classes), test, directions)
+        self.width = cast(nn.Linear, module.layers[0]).out_features
+        apart = experiment.training.weight_decay > 0 or not all(map(common, starts))
+        self.spare = math.ceil(len(scenario.shards) / self.width) if apart else 0  # inputs that are always zero
+        along, self.test = (F.pad(one @ self.basis, (0, self.spare)) for one in (train, test))
+        small = narrowed(module, along.shape[1])
+        data = SideBySide(along, targets, scenario, len(starts))
+        model = batched(small, experiment.loss, known.classes, CPU)
+        self.learner = choose_learner(experiment, small, model, data)
+        if isinstance(self.learner, TorchLearner):
+            self.learner.block = max(model.block, TOGETHER // model.parameters)
+        self.work = LocalWork(model, data, self.learner, scenario.dtype)
+        self.starts = [self._small(one) for one in starts]
 
-    def _gradient(self, x: Tensor, rows: Tensor, weights: Tensor, out: Tensor, keep: float = 0.0) -> None:
-        """out (K, D) <- keep out + the gradient of each device's mean loss over its batch: rows, weights (K, b)."""
-        held, before = self._passes(x, self.inputs.along[rows], self.still[:, rows])
-        wanted = self.inputs.wanted[rows]
-        if self.loss == "cross_entropy":
-            delta = before[-1].softmax(dim=2) - wanted
-        else:
-            delta = (before[-1] - wanted) * (2 / before[-1].shape[2])
-        delta *= weights[:, :, None]
-        layers, parts = self._layers(x), self._layers(out)
-        for number in reversed(range(len(layers))):
-            scale, bias_scale = self.inputs.module.scales[number]
-            to_weight, to_bias = parts[number]
-            to_weight.baddbmm_(delta.transpose(1, 2), held[number], beta=keep, alpha=scale)
-            if to_bias is not None:
-                to_bias.mul_(keep).add_(delta.sum(dim=1, keepdim=True), alpha=bias_scale)
-            if number:
-                delta = torch.bmm(delta, layers[number][0]) * scale
-                delta *= self.activation.slope(before[number - 1], held[number])
+    def _small(self, starts: Tensor) -> Tensor:
+        """(K, p) parameters of the small networks that stand for (K, P)."""
+        size, count = self.width * len(self.basis), len(starts)
+        origins, which = starts[:1], torch.zeros(count, dtype=torch.int64)
+        if not common(starts):
+            origins, which = torch.unique(starts, dim=0, return_inverse=True)
+        first, others = origins[:, :size].view(len(origins), self.width, -1), origins[:, size:]
+        parts = [first @ self.basis]
+        if self.spare:
+            unseen = (first - parts[0] @ self.basis.T).flatten(1).double()
+            values, vectors = torch.linalg.eigh(unseen @ unseen.T)
+            numbers = vectors * values.clamp(min=0).sqrt()  # (M, M) with the same products, so as long and as far apart
+            numbers = F.pad(numbers, (0, self.width * self.spare - len(origins)))
+            parts.append(numbers.view(len(origins), self.width, self.spare).to(starts.dtype))
+        return torch.cat([torch.cat(parts, dim=2).flatten(1), others], dim=1)[which]
+
+    def slots(self) -> list[dict[str, Tensor]]:
+        """Those of each setting in the first round."""
+        return [{"x": one, "velocity": torch.zeros_like(one)} for one in self.starts]
+
+    def learn(self, settings: Sequence[Columns], round: int) -> None:
+        """One learning phase of every device of all settings."""
+        self.work.round = round
+        x, velocity = (torch.cat([one.slots[name] for one in settings]) for name in ("x", "velocity"))
+        learned = self.work.train(x, velocity)
+        for one, *parts in zip(settings, *(part.chunk(len(settings)) for part in learned), strict=True):
+            one.slots |= dict(zip(("x", "velocity"), parts, strict=True))
 
     def outputs(self, x: Tensor) -> Tensor:
-        """(B, T, C): of rows x (B, D), at the test samples."""
-        count = len(self.inputs.train)
-        along, still = self.inputs.along[None, count:], self.still[:, None, count:]
-        return torch.cat([self._passes(row, along, still)[1][-1] for row in torch.split(x, 1)])  # each stays in cache
+        """(B, T, C), of rows (B, p) at the test samples."""
+        return self.learner.outputs(x, self.test)
 
-    def _layers(self, x: Tensor) -> list[tuple[Tensor, Tensor | None]]:
-        """Views of rows (B, D) as each layer's weights (B, out, in) and bias (B, 1, out)."""
-        parts = iter(torch.split(x, self.sizes, dim=1))
-        shapes, biased = iter(self.shapes), self.inputs.module.layers[0].bias is not None
-        found: list[tuple[Tensor, Tensor | None]] = []
-        for _ in self.inputs.module.scales:
-            weight = next(parts).view(len(x), *next(shapes))
-            found.append((weight, next(parts).view(len(x), 1, *next(shapes)) if biased else None))
-        return found
 
-    def _passes(self, x: Tensor, along: Tensor, still: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Inputs of every layer, and what it makes of them before its activation (the last are the outputs).
+class SideBySide(LocalData):
+    """The data of as many settings: all have the same samples, and their devices meet them in the same order."""
 
-        along: (B, b, d). still: (M, B or 1, b, width), what the first layer says of the samples as devices began.
-        """
-        shares = x[:, -self.sizes[-1] :]
-        kept = torch.einsum("km,mkbw->kbw", shares, still.expand(-1, len(x), -1, -1)) if self.apart else still[0]
-        held, before = [along], list[Tensor]()
-        for (weight, bias), (scale, bias_scale) in zip(self._layers(x), self.inputs.module.scales, strict=True):
-            if before:
-                held.append(self.activation.value(before[-1]))
-                kept = held[-1].new_zeros(())
-            kept = kept if bias is None else kept + bias * bias_scale
-            before.append(torch.baddbmm(kept, held[-1], weight.transpose(1, 2), alpha=scale))
-        return held, before
+    def __init__(self, inputs: Tensor, targets: Tensor, scenario: Scenario, settings: int) -> None:
+        experiment, shards = scenario.experiment, scenario.shards
+        super().__init__(inputs, targets, shards * settings, experiment.training, experiment.seed)
+        self.devices, self.settings = len(shards), settings
+        self._of_one = lru_cache(maxsize=len(shards))(super().schedule)
 
-    def distance(self, x: Tensor) -> float:
-        """sqrt(mean_k ||theta_k - average||^2) of rows (K, D), as `p2pl.metrics` has it."""
-        apart = (x - x.mean(dim=0)).double()
-        shares, learned = apart[:, -self.sizes[-1] :], apart[:, : self.sizes[0]]
-        squares = apart[:, : -self.sizes[-1]].square().sum(dim=1)
-        squares += ((shares @ self.products) * shares).sum(dim=1) + 2 * ((shares @ self.projected) * learned).sum(dim=1)
-        return float(squares.clamp(min=0).mean().sqrt())
+    def schedule(self, device: int, round: int, steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """See `LocalData.schedule`. Drawn once for all settings."""
+        return self._of_one(device % self.devices, round, steps)
+
+    def in_turn(self, devices: np.ndarray, round: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `LocalData.in_turn`; of all devices."""
+        order, cuts, first = super().in_turn(np.arange(self.devices), round)
+        return np.tile(order, self.settings), repeated(cuts, self.settings), repeated(first, self.settings)
+
+
+def repeated(ends: np.ndarray, times: int) -> np.ndarray:
+    """(times n + 1,) where pieces begin and the last one ends, of (n + 1,) for as many pieces that come again."""
+    begins = ends[:-1] + ends[-1] * np.arange(times)[:, None]
+    return np.append(begins, times * ends[-1])
+
+
+def common(starts: Tensor) -> bool:
+    """Whether all devices start together."""
+    return bool((starts == starts[0]).all())
+
+
+def narrowed(module: MLP, inputs: int) -> MLP:
+    """The same network on so many inputs, its parameters yet to be given."""
+    small, first = copy.deepcopy(module), cast(nn.Linear, module.layers[0])
+    small.layers[0] = nn.Linear(inputs, first.out_features, bias=first.bias is not None, dtype=first.weight.dtype)
+    return small
+
+
+def leading(train: Tensor, wanted: Tensor, test: Tensor, count: int) -> Tensor:
+    """(inputs, d) the directions of the module's docstring, of inputs (N, inputs) with dense targets (N, C).
+
+    d: count, or as many as training and test inputs span. Where the Krylov space ends, the rest of the inputs follow.
+    """
+    nothing = torch.finfo(train.dtype).eps ** (2 / 3)  # of the inputs' size: rounding
+    inputs, every = (one / torch.linalg.matrix_norm(one) for one in (train, torch.cat([train, test])))
+    basis, block, ended = train.new_zeros(train.shape[1], 0), inputs.T @ wanted.to(train.dtype), False
+    block = block / torch.linalg.matrix_norm(block).clamp(min=nothing)
+    while basis.shape[1] < min(count, len(basis)):
+        vectors, values, _ = torch.linalg.svd(block - basis @ (basis.T @ block), full_matrices=False)
+        new = vectors[:, values > nothing][:, : count - basis.shape[1]]
+        if not new.shape[1] and ended:
+            break
+        new, _ = torch.linalg.qr(new - basis @ (basis.T @ new))  # what rounding has left of the basis
+        ended = not new.shape[1]
+        basis = torch.cat([basis, new], dim=1)
+        block = every.T if ended else inputs.T @ (inputs @ new)
+    return basis

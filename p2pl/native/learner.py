@@ -47,15 +47,13 @@ class NativeLearner:
 
     def learn(self, old: Old, new: New, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
         """See `Learner.learn`."""
-        schedules = [self.data.schedule(int(device), round) for device in devices]
-        ends = np.cumsum([0] + [len(order) for order, _ in schedules])
-        cuts = [end + cuts[:-1] for end, (_, cuts) in zip(ends[:-1], schedules, strict=True)]
+        order, cuts, first = self.data.in_turn(devices, round)
         given = {"x": old[0], "velocity": old[1], "drift": drift}
         arrays = {
             "rows": np.asarray(devices, dtype=np.int64),
-            "first": np.cumsum([0] + [len(part) for part in cuts]),
-            "order": np.concatenate([order for order, _ in schedules]).astype(np.int64, copy=False),
-            "cuts": np.concatenate([*cuts, ends[-1:]]),
+            "first": first,
+            "order": order,
+            "cuts": cuts,
             "new_x": new[0],
             "new_velocity": new[1],
             **{name: None if part is None else part.contiguous() for name, part in given.items()},
