@@ -1,6 +1,6 @@
-// The order in which devices meet their samples: NumPy's numbers without its objects, which would take most of a short
-// round. Each device has a generator PCG64(SeedSequence(seed, spawn_key=(name, device, round))); each of its passes over
-// the data is one `Generator.permutation` of its shard.
+// The order in which devices meet their samples: NumPy's numbers without its objects, which take much of a short round.
+// Each device has a generator PCG64(SeedSequence(seed, spawn_key=(name, device, round))); each of its passes over the
+// data is one `Generator.permutation` of its shard.
 #include <string.h>
 
 #include <utility>
