@@ -1,4 +1,5 @@
-// What the library offers to ctypes: which instruction sets there are; learning and mixing with one of them; orders; selecting.
+// What the library offers to ctypes: which instruction sets there are; learning and mixing with one of them; orders of
+// samples; selecting.
 #include <string.h>
 
 #include "job.hpp"
