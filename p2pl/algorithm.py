@@ -91,6 +91,11 @@ def consensus_step(gamma: float | None, reach: float, *messages: Message) -> flo
     return 1.0 if share >= 1 else min(1.0, reach * share)
 
 
+def gossip_step(x: Tensor, gamma: float, mixed: Tensor, h: Tensor) -> Tensor:
+    """x + gamma (W h - h). In the memory of `mixed`, W h, which nobody has any other use for."""
+    return mixed.sub_(h).mul_(gamma).add_(x)
+
+
 class Algorithm(Protocol):
     """See the module's docstring. phases: their order within a round."""
 

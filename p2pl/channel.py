@@ -207,7 +207,7 @@ class Channel:
     def _exchange(self, tensors: tuple[Tensor, ...], message_bytes: int) -> tuple[Exchange, tuple[Tensor, ...]]:
         """Send `tensors`, (K, ...) each. The exchange, and the tensors that what arrives was taken from."""
         exchange = self.transmission.next(packets_of(message_bytes))
-        sent = int(exchange.sent.sum())
+        sent = int(np.count_nonzero(exchange.sent))
         self.messages += sent
         self.bytes_sent += sent * message_bytes
         if not exchange.delay:

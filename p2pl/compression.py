@@ -44,13 +44,15 @@ class Compression:
     """
 
     def __init__(self, chosen: Component, layers: Sequence[int], seed: int, library: Library | None = None) -> None:
-        self.chosen, self.layers, self.seed, self.library = chosen, tuple(layers), seed, library
+        self.layers, self.seed, self.compress = tuple(layers), seed, registry.compressor.bound(chosen)
+        self.draws = "rng" in registry.compressor.entry(chosen.name).given
+        self.native = NativeLargest(library) if library else None
         self(torch.zeros(1, sum(self.layers)), 0, 0)
 
     def __call__(self, x: Tensor, round: int, number: int) -> Message:
-        rng = stream(self.seed, "compression", round, number)
-        keep: Largest = NativeLargest(self.library) if self.library and x.dtype == torch.float32 else largest
-        message: Message = registry.compressor.call(self.chosen, x=x, layers=self.layers, rng=rng, largest=keep)
+        rng = stream(self.seed, "compression", round, number) if self.draws else None
+        keep: Largest = self.native if self.native and x.dtype == torch.float32 else largest
+        message: Message = self.compress(x=x, layers=self.layers, rng=rng, largest=keep)
         return message
 
 

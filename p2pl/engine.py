@@ -6,13 +6,13 @@ for snapshot in simulate(Experiment(dataset="digits", devices=8, rounds=20)):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from p2pl import registry
@@ -118,7 +118,7 @@ def observe(setting: Setting, number: int, phase: str, state: Any) -> Snapshot:
     experiment, channel, models = setting.experiment, setting.channel, setting.algorithm.models(state)
     due = number % experiment.evaluation.every == 0 or number == experiment.rounds
     last = number == experiment.rounds and phase == (setting.algorithm.phases[-1] if number else "start")
-    if not bool(torch.isfinite(models.sum())):  # one pass; a sum that overflows has diverged, too
+    if not math.isfinite(models.sum().item()):  # one pass; a sum that overflows has diverged, too
         return Snapshot(number, phase, models, None, f"diverged at round {number}", state)
     measures = setting.meter.measure(models) if due else None
     if measures is not None:

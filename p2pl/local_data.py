@@ -49,44 +49,43 @@ class LocalData:
     ) -> None:
         self.inputs, self.targets, self.shards = inputs, targets, shards
         self.training, self.seed, self.factors = training, seed, factors
+        self.names = np.arange(len(shards))  # by which devices draw their orders
 
     def rate(self, round: int) -> float:
         """The learning rate of a round."""
         return float(self.training.lr) * (1.0 if self.factors is None else self.factors[round])
 
-    def schedule(self, device: int, round: int, steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """A device's mini-batches in a round: `steps` of them, or as the spec says.
+    def cuts(self, device: int, steps: int | None = None) -> np.ndarray:
+        """(steps + 1,): batch t of a device's phase is the samples number cuts[t], ..., cuts[t + 1] - 1 that it meets.
 
-        Row numbers (S,) in the order in which they are met, and cuts (steps + 1,): batch t is order[cuts[t] :
-        cuts[t + 1]]. Each pass over the data is a new permutation, cut into batches; the last of a pass may be smaller.
-        A full batch is the shard in its own order.
+        `steps` of them, or as the spec says: the same in every round. The last of a pass over its data may be smaller.
         """
-        shard, training = self.shards[device], self.training
-        size = len(shard) if training.batch_size == "full" else int(training.batch_size)
-        rng = None if size >= len(shard) else stream(self.seed, "batches", device, round)
-        a_pass = -(-len(shard) // size)
-        steps = steps or training.steps or (training.epochs or 1) * a_pass
-        passes = [shard if rng is None else rng.permutation(shard) for _ in range(-(-steps // a_pass))]
-        t = np.arange(steps + 1)
-        cuts = t // a_pass * len(shard) + t % a_pass * size
-        return np.concatenate(passes)[: cuts[-1]], cuts
+        training, held = self.training, len(self.shards[device])
+        size = self.size(device)
+        a_pass = -(-held // size)
+        t = np.arange((steps or training.steps or (training.epochs or 1) * a_pass) + 1)
+        cuts: np.ndarray = t // a_pass * held + t % a_pass * size
+        return cuts
+
+    def size(self, device: int) -> int:
+        """How many samples a batch has."""
+        size = self.training.batch_size
+        return len(self.shards[device]) if size == "full" else min(int(size), len(self.shards[device]))
+
+    def schedule(self, device: int, round: int, steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """A device's mini-batches in a round: row numbers (S,) in the order in which they are met, and their `cuts`.
+
+        Each pass over the data is a new permutation. A full batch is the shard in its own order.
+        """
+        shard, cuts = self.shards[device], self.cuts(device, steps)
+        rng = None if self.size(device) == len(shard) else stream(self.seed, "batches", int(self.names[device]), round)
+        passes = range(-(-int(cuts[-1]) // len(shard)))
+        return np.concatenate([shard if rng is None else rng.permutation(shard) for _ in passes])[: cuts[-1]], cuts
 
     def batches(self, device: int, round: int, steps: int | None = None) -> Iterator[np.ndarray]:
         """The same as row numbers of one batch after another."""
         order, cuts = self.schedule(device, round, steps)
         yield from (order[begin:end] for begin, end in pairwise(cuts.tolist()))
-
-    def in_turn(self, devices: np.ndarray, round: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The mini-batches of some devices (B,) in a round, all one after another.
-
-        Row numbers; cuts, one more than there are batches; first (B + 1,): batches first[k], ..., first[k + 1] - 1 are
-        those of the k-th.
-        """
-        schedules = [self.schedule(int(device), round) for device in devices]
-        ends = np.cumsum([0] + [len(order) for order, _ in schedules])
-        cuts = [end + cuts[:-1] for end, (_, cuts) in zip(ends[:-1], schedules, strict=True)]
-        order = np.concatenate([order for order, _ in schedules]).astype(np.int64, copy=False)
-        return order, np.concatenate([*cuts, ends[-1:]]), np.cumsum([0] + [len(part) for part in cuts])
 
     def plan(self, devices: np.ndarray, round: int, steps: int | None = None) -> Plan:
         """The mini-batches of some devices in a round."""

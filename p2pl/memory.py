@@ -26,11 +26,10 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 def empty_like(x: Tensor) -> Tensor:
     """An uninitialized, contiguous tensor of x's shape and type."""
-    if x.device.type != "cpu":
+    size = x.numel() * x.element_size()
+    if size < LARGE or x.device.type != "cpu":
         return torch.empty_like(x, memory_format=torch.contiguous_format)
-    size, kind = x.numel() * x.element_size(), x[:0].numpy().dtype
-    if size < LARGE:
-        return torch.from_numpy(np.empty(x.shape, dtype=kind))
+    kind = x[:0].numpy().dtype
     memory = _free_piece(size)
     if memory is None:
         memory = np.empty(size, dtype=np.uint8)

@@ -186,9 +186,13 @@ class Family:
 
     def call(self, choice: str | Mapping[str, Any] | Component, **given: Any) -> Any:
         """Call the chosen component with its options and those of `given` that its signature asks for."""
+        return self.bound(choice)(**given)
+
+    def bound(self, choice: str | Mapping[str, Any] | Component) -> Callable[..., Any]:
+        """The same for what is called again and again: the component, checked once, to be called with `given`."""
         component = self.resolve(choice)
-        wanted = {key: given[key] for key in self.entry(component.name).given}
-        return self.load(component.name)(**wanted, **component.options)
+        function, wanted = self.load(component.name), self.entry(component.name).given
+        return lambda **given: function(**{key: given[key] for key in wanted}, **component.options)
 
 
 def _parameters(node: ast.FunctionDef) -> dict[str, Option]:

@@ -24,7 +24,18 @@ def stream(seed: int, name: str, *indices: int) -> np.random.Generator:
 
     Raises KeyError for an unknown name: a typing mistake would silently unpair runs.
     """
+    key = (number_of(name), *indices)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=seed, spawn_key=key)))
+
+
+def number_of(name: str) -> int:
+    """What a name is in the keys of its streams."""
     if name not in NAMES:
         raise KeyError(f"no random stream '{name}'; known: {', '.join(NAMES)}")
-    key = (zlib.crc32(name.encode()), *indices)
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=seed, spawn_key=key)))
+    return zlib.crc32(name.encode())
+
+
+def words(seed: int, name: str) -> np.ndarray:
+    """What SeedSequence puts before the indices of a stream: the seed, of 32 bits a word, four or more; the name."""
+    count = max(4, -(-seed.bit_length() // 32))
+    return np.array([*(seed >> 32 * place & 0xFFFFFFFF for place in range(count)), number_of(name)], dtype=np.uint32)

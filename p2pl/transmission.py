@@ -197,6 +197,8 @@ class Transmission:
         weights, used = self._weights(len(self.past))
         self.moment.packets = packets
         self.past.append((self.moment.round, packets))
+        if not self._fates:
+            return Exchange(weights, used, used, used, 0)
         heard, sent, delay = used[:, None], used, 0  # (E, 1), or (E, B) where packets are lost one by one
         for fates in self._fates:
             fate = next(fates)

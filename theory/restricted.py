@@ -111,23 +111,12 @@ class SideBySide(LocalData):
     def __init__(self, inputs: Tensor, targets: Tensor, scenario: Scenario, settings: int) -> None:
         experiment, shards = scenario.experiment, scenario.shards
         super().__init__(inputs, targets, shards * settings, experiment.training, experiment.seed)
-        self.devices, self.settings = len(shards), settings
+        self.names = np.tile(np.arange(len(shards)), settings)
         self._of_one = lru_cache(maxsize=len(shards))(super().schedule)
 
     def schedule(self, device: int, round: int, steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """See `LocalData.schedule`. Drawn once for all settings."""
-        return self._of_one(device % self.devices, round, steps)
-
-    def in_turn(self, devices: np.ndarray, round: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See `LocalData.in_turn`; of all devices."""
-        order, cuts, first = super().in_turn(np.arange(self.devices), round)
-        return np.tile(order, self.settings), repeated(cuts, self.settings), repeated(first, self.settings)
-
-
-def repeated(ends: np.ndarray, times: int) -> np.ndarray:
-    """(times n + 1,) where pieces begin and the last one ends, of (n + 1,) for as many pieces that come again."""
-    begins = ends[:-1] + ends[-1] * np.arange(times)[:, None]
-    return np.append(begins, times * ends[-1])
+        return self._of_one(int(self.names[device]), round, steps)
 
 
 def common(starts: Tensor) -> bool:

@@ -18,7 +18,7 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
-from p2pl.algorithm import Work, consensus_step, known_to_all
+from p2pl.algorithm import Work, consensus_step, gossip_step, known_to_all
 from p2pl.channel import Channel
 from p2pl.registry import Positive, Probability, algorithm
 
@@ -58,7 +58,8 @@ class BEER:
         h, g = state.h + position.values, state.g + slope.values
         mixed_h, mixed_g = channel.mix(h, g, said=(position, slope))
         gamma = consensus_step(self.gamma, self.reach, position, slope)
-        return state._replace(x=state.x + gamma * (mixed_h - h), c=state.c - gamma * (mixed_g - g), h=h, g=g)
+        x, c = gossip_step(state.x, gamma, mixed_h, h), gossip_step(state.c, -gamma, mixed_g, g)
+        return state._replace(x=x, c=c, h=h, g=g)
 
     def models(self, state: State) -> Tensor:
         return state.x

@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
-from p2pl.algorithm import Work, consensus_step, known_to_all
+from p2pl.algorithm import Work, consensus_step, gossip_step, known_to_all
 from p2pl.channel import Channel
 from p2pl.registry import Positive, Probability, algorithm
 
@@ -50,7 +50,7 @@ class ChocoSGD:
         h = state.h + message.values
         (mixed,) = channel.mix(h, said=(message,))
         gamma = consensus_step(self.gamma, self.reach, message)
-        return state._replace(x=state.x + gamma * (mixed - h), h=h)
+        return state._replace(x=gossip_step(state.x, gamma, mixed, h), h=h)
 
     def models(self, state: State) -> Tensor:
         return state.x

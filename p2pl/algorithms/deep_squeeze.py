@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
-from p2pl.algorithm import Work, consensus_step
+from p2pl.algorithm import Work, consensus_step, gossip_step
 from p2pl.channel import Channel
 from p2pl.registry import Positive, Probability, algorithm
 
@@ -49,7 +49,7 @@ class DeepSqueeze:
         message = channel.compress(wanted)
         (mixed,) = channel.mix(message.values, said=(message,))
         gamma = consensus_step(self.gamma, self.reach, message)
-        x = state.x + gamma * (mixed - message.values)
+        x = gossip_step(state.x, gamma, mixed, message.values)
         return state._replace(x=x, error=wanted - message.values)
 
     def models(self, state: State) -> Tensor:

@@ -42,7 +42,7 @@ class SGP:
     def learn(self, state: State, work: Work) -> State:
         z = state.x / state.w
         learned, velocity = work.train(z, state.velocity)
-        return state._replace(x=state.x + (learned - z), velocity=velocity)
+        return state._replace(x=learned.sub_(z).add_(state.x), velocity=velocity)
 
     def cooperate(self, state: State, channel: Channel) -> State:
         x, w = channel.mix(state.x, state.w)

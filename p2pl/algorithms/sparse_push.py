@@ -22,7 +22,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
-from p2pl.algorithm import Work, consensus_step, known_to_all
+from p2pl.algorithm import Work, consensus_step, gossip_step, known_to_all
 from p2pl.channel import Channel
 from p2pl.registry import Natural, Positive, Probability, algorithm
 
@@ -50,7 +50,7 @@ class Push:
             return state
         z = state.x / state.w
         learned, velocity = work.train(z, state.velocity)
-        return state._replace(x=state.x + (learned - z), velocity=velocity)
+        return state._replace(x=learned.sub_(z).add_(state.x), velocity=velocity)
 
     def cooperate(self, state: State, channel: Channel) -> State:
         if channel.left < self.final_rounds and self.final == "dense":
@@ -80,8 +80,8 @@ class Replicas(Push):
         mixed, w = channel.mix(h, state.w, said=(message, state.w))
         gamma = consensus_step(self.gamma, self.reach, message)
         return state._replace(
-            x=state.x + gamma * (mixed - h),
-            w=state.w + gamma * (w - state.w),
+            x=gossip_step(state.x, gamma, mixed, h),
+            w=gossip_step(state.w, gamma, w, state.w),
             memory=(*copies[:phase], h, *copies[phase + 1 :]),
         )
 
@@ -124,11 +124,12 @@ class SparsePushFeedback(Push):
 
     def gossip(self, state: State, channel: Channel) -> State:
         (error,) = state.memory
-        message = channel.compress(state.x + error)
+        v = state.x + error
+        message = channel.compress(v)
         mixed, w = channel.mix(message.values, state.w, said=(message, state.w))
         gamma = consensus_step(self.gamma, self.reach, message)
         return state._replace(
-            x=state.x + gamma * (mixed - message.values),
-            w=state.w + gamma * (w - state.w),
-            memory=(state.x + error - message.values,),
+            x=gossip_step(state.x, gamma, mixed, message.values),
+            w=gossip_step(state.w, gamma, w, state.w),
+            memory=(v - message.values,),
         )

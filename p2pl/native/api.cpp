@@ -1,4 +1,5 @@
-// What the library offers to ctypes: which instruction sets there are; learning and mixing with one of them, selecting.
+// What the library offers to ctypes: which instruction sets there are; learning and mixing with one of them; orders of
+// samples; selecting.
 #include <string.h>
 
 #include "job.hpp"
@@ -19,6 +20,7 @@ int learn(const Job& job);
 }
 #endif
 
+void draw(const Orders& orders);
 void select(const Selection& selection);
 
 // Whether this machine, and this library, can do with an instruction set: `avx512`, `avx2` or `portable`.
@@ -46,6 +48,10 @@ EXPORT void p2pl_mix(const char* set, const Exchange* exchange) {
     if (strcmp(set, "portable")) return avx2::mix(*exchange);
 #endif
     portable::mix(*exchange);
+}
+
+EXPORT void p2pl_draw(const Orders* orders) {
+    draw(*orders);
 }
 
 EXPORT void p2pl_select(const Selection* selection) {

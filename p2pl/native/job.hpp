@@ -48,6 +48,16 @@ struct Exchange {
     float* out;
 };
 
+// Orders of samples, see orders.cpp. Device i is number rows[i], has the shard from begins[rows[i]] on, and meets, in
+// batches of `batch`, the samples order[first[i]], ..., order[first[i + 1] - 1]. words: of the streams, all that are
+// `known` but names[i] and the round.
+struct Orders {
+    int64_t devices, batch, round, known;
+    const uint32_t* words;
+    const int64_t *rows, *names, *shards, *begins, *first;
+    int64_t* order;
+};
+
 // What select.cpp keeps: of x (rows, columns), in parts of so many columns (sizes), so many values of each (counts).
 struct Selection {
     int64_t rows, columns, parts;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,8 @@ from torch import Tensor, nn
 from p2pl.local_data import LocalData
 from p2pl.memory import address
 from p2pl.models.mlp import MLP
-from p2pl.native.library import ACTIVATIONS, LOSSES, Job, Library
+from p2pl.native.library import ACTIVATIONS, LOSSES, Job, Library, Orders
+from p2pl.seeds import words
 from p2pl.training import New, Old
 
 TEST_BATCH = 24  # samples that go through a network together: whole tiles, and few enough for the cache
@@ -44,21 +47,17 @@ class NativeLearner:
             "loss": LOSSES.index(loss),
             **{name: getattr(data.training, name) for name in ("momentum", "weight_decay", "nesterov")},
         }
+        self.job = self._job(self.training)
+        self.schedules = Schedules(library, data)
 
     def learn(self, old: Old, new: New, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
         """See `Learner.learn`."""
-        order, cuts, first = self.data.in_turn(devices, round)
         given = {"x": old[0], "velocity": old[1], "drift": drift}
-        arrays = {
-            "rows": np.asarray(devices, dtype=np.int64),
-            "first": first,
-            "order": order,
-            "cuts": cuts,
-            "new_x": new[0],
-            "new_velocity": new[1],
-            **{name: None if part is None else part.contiguous() for name, part in given.items()},
-        }
-        self._call(len(devices), self.training, arrays, self.data.rate(round))
+        held = {name: None if part is None else part.contiguous() for name, part in given.items()}
+        self.schedules.draw(self.job, devices, round)
+        self.job.lr = self.data.rate(round)
+        point(self.job, {**held, "new_x": new[0], "new_velocity": new[1]})
+        self.library.learn(self.job)
 
     def outputs(self, x: Tensor, inputs: Tensor) -> Tensor:
         """See `Learner.outputs`."""
@@ -67,7 +66,7 @@ class NativeLearner:
         samples = len(inputs)
         out = torch.empty(len(x), samples, int(self.fixed["widths"][-1]))
         batches = -(-samples // TEST_BATCH)
-        arrays = {
+        arrays: dict[str, Any] = {
             "rows": np.arange(len(x)),
             "first": np.array([0, batches]),
             "order": np.arange(samples),
@@ -75,13 +74,63 @@ class NativeLearner:
             "x": x.contiguous(),
             "out": out,
         }
-        self._call(len(x), self.test, arrays)
+        job = self._job(self.test)
+        job.devices = len(x)
+        point(job, arrays)
+        self.library.learn(job)
         return out
 
-    def _call(self, devices: int, samples: Samples, arrays: dict[str, Any], lr: float = 0.0) -> None:
-        arrays = self.fixed | {"inputs": samples.inputs} | samples.sparse | arrays
-        places = {name: address(array) for name, array in arrays.items()}
-        self.library.learn(Job(devices=devices, base=samples.base, lr=lr, **self.numbers, **places))
+    def _job(self, samples: Samples) -> Job:
+        """With all that is the same in every call."""
+        job = Job(base=samples.base, **self.numbers)
+        point(job, {**self.fixed, "inputs": samples.inputs, **samples.sparse})
+        return job
+
+
+def point(structure: ctypes.Structure, arrays: Mapping[str, np.ndarray | Tensor | None]) -> None:
+    """Have its fields point to these, which must outlive its use."""
+    for name, array in arrays.items():
+        setattr(structure, name, address(array))
+
+
+class Schedules:
+    """The orders in which devices meet their samples, drawn by the library: those of `LocalData.schedule`.
+
+    What is the same in every round is kept for the devices that were the last to learn.
+    """
+
+    def __init__(self, library: Library, data: LocalData) -> None:
+        self.library, self.data, self.devices = library, data, np.zeros(0, dtype=np.int64)
+        size, known = data.training.batch_size, words(data.seed, "batches")
+        sizes = [len(shard) for shard in data.shards]
+        self.orders = Orders(batch=max(sizes) if size == "full" else size, known=len(known))
+        self.fixed: dict[str, Any] = {
+            "words": known,
+            "shards": np.concatenate(data.shards).astype(np.int64),
+            "begins": np.cumsum([0, *sizes]),
+        }
+        self.arrays: dict[str, np.ndarray] = {}
+        point(self.orders, self.fixed)
+
+    def draw(self, job: Job, devices: np.ndarray, round: int) -> None:
+        """Tell a job its devices and their mini-batches in a round."""
+        if devices.tobytes() != self.devices.tobytes():
+            self._take(job, devices)
+        self.orders.round = round
+        self.library.draw(self.orders)
+
+    def _take(self, job: Job, devices: np.ndarray) -> None:
+        cuts = [self.data.cuts(int(device)) for device in devices]
+        ends = np.cumsum([0, *(part[-1] for part in cuts)])
+        rows, order = np.array(devices, dtype=np.int64), np.empty(ends[-1], dtype=np.int64)
+        self.devices = rows
+        self.orders.devices = job.devices = len(rows)
+        self.arrays = {"rows": rows, "names": self.data.names[rows], "order": order, "ends": ends}
+        self.arrays["first"] = np.cumsum([0, *(len(part) - 1 for part in cuts)])
+        begun = [end + part[:-1] for end, part in zip(ends[:-1], cuts, strict=True)]
+        self.arrays["cuts"] = np.concatenate([*begun, ends[-1:]])
+        point(self.orders, {"rows": rows, "names": self.arrays["names"], "order": order, "first": ends})
+        point(job, {name: self.arrays[name] for name in ("rows", "order", "first", "cuts")})
 
 
 class Samples:

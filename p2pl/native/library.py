@@ -73,6 +73,15 @@ class Selection(ctypes.Structure):
     )
 
 
+class Orders(ctypes.Structure):
+    """The structure of job.hpp, field by field."""
+
+    _fields_ = (
+        *((name, WHOLE) for name in ("devices", "batch", "round", "known")),
+        *((name, PLACE) for name in ("words", "rows", "names", "shards", "begins", "first", "order")),
+    )
+
+
 @dataclass(frozen=True)
 class Library:
     """A loaded library, with the instruction set that it is used with. P2PL_ISA names one in place of the best."""
@@ -88,6 +97,10 @@ class Library:
     def mix(self, exchange: Exchange) -> None:
         """Other Python threads run meanwhile."""
         self.handle.p2pl_mix(self.chosen.encode(), ctypes.byref(exchange))
+
+    def draw(self, orders: Orders) -> None:
+        """Other Python threads run meanwhile."""
+        self.handle.p2pl_draw(ctypes.byref(orders))
 
     def select(self, selection: Selection) -> None:
         """Other Python threads run meanwhile."""

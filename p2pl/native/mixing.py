@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from torch import Tensor
 
@@ -31,22 +29,17 @@ class NativeProduct:
         self.own = np.ascontiguousarray(own, dtype=np.float32)
         self.link = np.ascontiguousarray(link[order], dtype=np.float32)
         # How many rows lie between a row and those that it hears, on average: what is at work together.
-        self.span = 1 + 2 * float(np.abs(self.senders - receivers).mean()) if len(order) else 1.0
+        span = 1 + 2 * float(np.abs(self.senders - receivers).mean()) if len(order) else 1.0
+        self.exchange = Exchange(packets=own.shape[1], piece=max(128, int(CACHED / span)))
+        self.exchange.first, self.exchange.sender = address(self.first), address(self.senders)
+        self.exchange.own, self.exchange.weight = address(self.own), address(self.link)
 
     def __call__(self, now: Tensor, then: Tensor, packet: int) -> Tensor:
         """See `p2pl.products.Product`."""
         now, then = now.contiguous(), then.contiguous()
-        out = empty_like(now)
-        places: dict[str, Any] = {"first": self.first, "sender": self.senders, "own": self.own, "weight": self.link}
-        places |= {"now": now, "then": then, "out": out}
-        self.library.mix(
-            Exchange(
-                devices=len(now),
-                columns=now.shape[1],
-                packets=self.own.shape[1],
-                packet=packet if self.own.shape[1] > 1 else now.shape[1],
-                piece=max(128, int(CACHED / self.span)),
-                **{name: address(array) for name, array in places.items()},
-            )
-        )
+        out, exchange = empty_like(now), self.exchange
+        exchange.devices, exchange.columns = now.shape
+        exchange.packet = packet if exchange.packets > 1 else now.shape[1]
+        exchange.now, exchange.then, exchange.out = now.data_ptr(), then.data_ptr(), out.data_ptr()
+        self.library.mix(exchange)
         return out

@@ -22,52 +22,77 @@ inline int32_t magnitude(float value) {
     return bits & 0x7fffffff;
 }
 
+// The number-th largest of n magnitudes, bit by bit: the largest bound that so many reach. It looks at all of them 31
+// times, and never guesses, which is what a partial sort does most of its time.
+int32_t largest(const int32_t* some, int64_t n, int64_t number) {
+    int32_t found = 0;
+    for (int32_t bit = 1 << 30; bit; bit >>= 1) {
+        int32_t reach = 0;
+        for (int64_t i = 0; i < n; ++i) reach += some[i] >= (found | bit);
+        if (reach >= number) found |= bit;
+    }
+    return found;
+}
+
 // A magnitude that more than `count` of n values are likely to exceed; -1, which all do, where that would be most.
 int32_t likely_bound(const float* x, int64_t n, int64_t count) {
     const int64_t rank = int64_t(MARGIN * count * SAMPLE / n + SPARE);
     if (n < 4 * SAMPLE || rank >= SAMPLE) return -1;
     int32_t some[SAMPLE];
     for (int64_t i = 0; i < SAMPLE; ++i) some[i] = magnitude(x[i * n / SAMPLE]);
-    std::nth_element(some, some + rank, some + SAMPLE, std::greater<int32_t>());
-    return some[rank];
+    return largest(some, SAMPLE, rank + 1);
 }
 
-// The magnitudes above a bound, in `some`: in runs, of which most have none.
-void collect(const float* x, int64_t n, int32_t bound, std::vector<int32_t>& some) {
-    constexpr int64_t RUN = 16;
-    some.clear();
-    int64_t i = 0;
-    for (; i + RUN <= n; i += RUN) {
-        int32_t any = 0;
-        for (int64_t j = i; j < i + RUN; ++j) any |= magnitude(x[j]) > bound;
-        if (any)
-            for (int64_t j = i; j < i + RUN; ++j)
-                if (magnitude(x[j]) > bound) some.push_back(magnitude(x[j]));
+// Memory for a part's candidates: their places, and their magnitudes.
+struct Candidates {
+    std::vector<int32_t> places, magnitudes;
+
+    explicit Candidates(int64_t most) : places(most + 1), magnitudes(most) {}
+};
+
+// Writes down the places of magnitudes above a bound, in order; how many. By runs, of which many have none; in others
+// each place is written, and the next one over it unless it is to stay: which it is, nobody foresees.
+int64_t collect(const float* x, int64_t n, int32_t bound, int32_t* places) {
+    constexpr int64_t BLOCK = 64, RUN = 8;
+    int64_t found = 0;
+    for (int64_t block = 0; block < n; block += BLOCK) {
+        uint8_t above[BLOCK] = {};
+        if (block + BLOCK <= n)  // a number that the compiler knows
+            for (int64_t j = 0; j < BLOCK; ++j) above[j] = magnitude(x[block + j]) > bound;
+        else
+            for (int64_t j = 0; j < n - block; ++j) above[j] = magnitude(x[block + j]) > bound;
+        for (int64_t run = 0; run < BLOCK; run += RUN) {
+            uint64_t any;
+            memcpy(&any, above + run, sizeof any);
+            if (any)
+                for (int64_t j = run; j < run + RUN; ++j) places[found] = block + j, found += above[j];
+        }
     }
-    for (; i < n; ++i)
-        if (magnitude(x[i]) > bound) some.push_back(magnitude(x[i]));
+    return found;
 }
 
-// The bits of the smallest magnitude among the `count` largest of n; count becomes how many of these equal it.
-int32_t smallest_kept(const float* x, int64_t n, int64_t& count, std::vector<int32_t>& some) {
-    collect(x, n, likely_bound(x, n, count), some);
-    if (int64_t(some.size()) < count) collect(x, n, -1, some);
-    std::nth_element(some.begin(), some.begin() + count - 1, some.end(), std::greater<int32_t>());
-    const int32_t least = some[count - 1];
-    count -= std::count_if(some.begin(), some.end(), [least](int32_t bits) { return bits > least; });
-    return least;
-}
-
-void select_part(const float* x, float* out, int64_t n, int64_t count, std::vector<int32_t>& some) {
+void select_part(const float* x, float* out, int64_t n, int64_t count, Candidates& some) {
     if (count >= n) {
         memcpy(out, x, n * sizeof *x);
         return;
     }
-    const int32_t least = smallest_kept(x, n, count, some);
-    for (int64_t i = 0; i < n; ++i) out[i] = magnitude(x[i]) > least ? x[i] : 0.0f;
+    int32_t *const places = some.places.data(), *const magnitudes = some.magnitudes.data();
+    int64_t found = collect(x, n, likely_bound(x, n, count), places);
+    if (found < count) found = collect(x, n, -1, places);
+    for (int64_t i = 0; i < found; ++i) magnitudes[i] = magnitude(x[places[i]]);
+    const int32_t least = largest(magnitudes, found, count);
+    memset(out, 0, n * sizeof *out);
+    for (int64_t i = 0; i < found; ++i) {
+        const int32_t above = magnitudes[i] > least;
+        int32_t bits;
+        memcpy(&bits, x + places[i], sizeof bits);
+        bits &= -above;
+        memcpy(out + places[i], &bits, sizeof bits);
+        count -= above;
+    }
     for (int64_t i = 0; count; ++i)
-        if (magnitude(x[i]) == least) {
-            out[i] = x[i];
+        if (magnitudes[i] == least) {
+            out[places[i]] = x[places[i]];
             --count;
         }
 }
@@ -75,7 +100,7 @@ void select_part(const float* x, float* out, int64_t n, int64_t count, std::vect
 }  // namespace
 
 void select(const Selection& selection) {
-    std::vector<int32_t> some;
+    Candidates some(*std::max_element(selection.sizes, selection.sizes + selection.parts));
     for (int64_t row = 0; row < selection.rows; ++row) {
         const float* x = selection.x + row * selection.columns;
         float* out = selection.out + row * selection.columns;

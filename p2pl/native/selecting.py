@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 
-import numpy as np
 from torch import Tensor
 
-from p2pl.memory import address, empty_like
-from p2pl.native.library import Library, Selection
+from p2pl.memory import empty_like
+from p2pl.native.library import WHOLE, Library, Selection
 
 
 class NativeLargest:
@@ -20,7 +20,7 @@ class NativeLargest:
     def __call__(self, x: Tensor, sizes: Sequence[int], counts: Sequence[int]) -> Tensor:
         x = x.contiguous()
         out = empty_like(x)
-        given = {"sizes": np.array(sizes, dtype=np.int64), "counts": np.array(counts, dtype=np.int64)}
-        places = {name: address(array) for name, array in (given | {"x": x, "out": out}).items()}
-        self.library.select(Selection(rows=len(x), columns=x.shape[1], parts=len(sizes), **places))
+        given = [(WHOLE * len(sizes))(*numbers) for numbers in (sizes, counts)]
+        places = [*map(ctypes.addressof, given), x.data_ptr(), out.data_ptr()]
+        self.library.select(Selection(*x.shape, len(sizes), *places))
         return out
