@@ -56,6 +56,8 @@ onstart:
     if not lock.hold(Path(config["pathvars"]["results"], "logs", ".lock")):
         raise WorkflowError(f"Directory cannot be locked: another Snakemake makes {config['pathvars']['results']}.")
     warm.start()  # the runs of this machine share the imports
+    if workflow.local_exec:  # else Snakemake 9.27 goes through all jobs once a second for each job that has ended
+        workflow.scheduler.job_rate_limiter = None
 
 
 wildcard_constraints:
