@@ -54,7 +54,8 @@ class Work(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """The spec's learning phase (epochs or steps of SGD) of every device, or of some: new x and velocity, (K, P).
 
-        drift: (K, P) added to x in equal parts over the steps of the phase.
+        drift: (K, P) added to x in equal parts over the steps of the phase. The results are nobody else's: they may be
+        changed in place.
         """
         ...
 

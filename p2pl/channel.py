@@ -121,7 +121,8 @@ class Channel:
     def mix(self, *tensors: Tensor, said: Sequence[Tensor | Message] | None = None) -> tuple[Tensor, ...]:
         """Each (K, P) tensor x as W_t x, all carried by the same messages; inputs are left as they are.
 
-        said: what the messages hold, if it is not the tensors themselves but what everybody makes them of.
+        said: what the messages hold, if it is not the tensors themselves but what everybody makes them of. The results
+        are nobody else's: they may be changed in place.
         """
         weight = sum(map(bytes_of, tensors if said is None else said))
         exchange, then = self._exchange(tensors, weight)

@@ -49,7 +49,7 @@ class LocalData:
     ) -> None:
         self.inputs, self.targets, self.shards = inputs, targets, shards
         self.training, self.seed, self.factors = training, seed, factors
-        self.names = np.arange(len(shards))  # by which devices draw their orders
+        self.names = np.arange(len(shards))  # by which devices draw their orders and views
 
     def rate(self, round: int) -> float:
         """The learning rate of a round."""
@@ -100,7 +100,7 @@ class LocalData:
         if self.training.augment == "none":
             return Plan(torch.from_numpy(rows).to(where), counts, None)
         views = np.zeros((*taken.shape, 3), dtype=np.int64)
-        met = [(int(device), len(order)) for device, (order, _) in zip(devices, schedules, strict=True)]
+        met = [(int(self.names[device]), len(order)) for device, (order, _) in zip(devices, schedules, strict=True)]
         views[taken] = np.concatenate([draw_views(self.seed, device, round, count) for device, count in met])
         return Plan(torch.from_numpy(rows).to(where), counts, torch.from_numpy(views).to(where))
 

@@ -44,11 +44,17 @@ def test_no_phase_changes_the_state_it_is_given(name):
     setting = prepare(Experiment(**spec(name)))
     state, setting.work.round = setting.algorithm.start(first_parameters(setting), setting.work), 1
     for phase in setting.algorithm.phases * 2:
-        kept = [part.clone() if torch.is_tensor(part) else part for part in state]
+        kept = [part.clone() for part in tensors_in(state)]
         before, world = state, setting.work if phase == "learn" else setting.channel
         state = getattr(setting.algorithm, phase)(state, world)
-        for old, now in zip(kept, before, strict=True):
-            assert not torch.is_tensor(old) or torch.equal(old, now)
+        assert all(torch.equal(old, now) for old, now in zip(kept, tensors_in(before), strict=True))
+
+
+def tensors_in(state):
+    """All of a state's tensors, those in tuples, too."""
+    if torch.is_tensor(state):
+        return [state]
+    return [found for part in state for found in tensors_in(part)] if isinstance(state, tuple) else []
 
 
 @pytest.mark.parametrize("name", algorithm.entries)

@@ -123,3 +123,29 @@ def test_what_depends_on_the_batch_or_on_chance_is_refused_by_name():
     with pytest.raises(SpecError, match=r"'0' \(Dropout\) draws at random"):
         ntk(drop, vector(drop), samples, samples)
     assert ntk(norm.eval(), vector(norm), samples, samples).shape == (9, 9)
+
+
+class Diagonal(nn.Module):
+    """No layer that could be unfolded."""
+
+    def __init__(self):
+        super().__init__()
+        self.scales = nn.Parameter(torch.ones(3))
+
+    def forward(self, inputs):
+        return self.scales * inputs
+
+
+def test_a_module_without_such_layers_goes_by_its_jacobian():
+    samples = torch.randn(4, 3).double()
+    module = Diagonal().double()
+    found = ntk(module, vector(module), samples, samples).view(4, 3, 4, 3)
+    torch.testing.assert_close(found, torch.einsum("nc,mc,ce->ncme", samples, samples, torch.eye(3).double()))
+
+
+def test_where_slopes_are_switched_off_the_kernel_is_the_same():
+    module = SmallCNN((1, 8, 8), 3, 2).double()
+    samples = torch.randn(2, 1, 8, 8).double()
+    with torch.no_grad():
+        off = ntk(module, vector(module), samples, samples)
+    torch.testing.assert_close(off, ntk(module, vector(module), samples, samples), rtol=0, atol=0)

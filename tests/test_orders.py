@@ -28,10 +28,10 @@ def test_orders_are_those_of_numpy(seed, training, libraries):
     shards = np.split(rows, np.cumsum(SIZES)[:-1])
     data = LocalData(torch.zeros(len(rows), 1), torch.zeros(len(rows)), shards, Training(**training), seed)
     data.names = data.names[::-1].copy()  # as they are drawn for others
-    schedules, job = Schedules(libraries[0], data), Job()
+    schedules = Schedules(libraries[0], data, Job())
     for devices in (np.arange(len(SIZES)), np.array([3, 0, 5])):
         for number in (1, 2, 39_200):
-            schedules.draw(job, devices, number)
+            schedules.draw(devices, number)
             orders, cuts = zip(*(data.schedule(int(device), number) for device in devices), strict=True)
             np.testing.assert_array_equal(schedules.arrays["order"], np.concatenate(orders))
             assert np.diff(schedules.arrays["cuts"]).tolist() == [n for part in cuts for n in np.diff(part)]

@@ -81,6 +81,16 @@ def test_lazy_networks_converge_below_the_onset_and_grow_above_it(steps, momentu
     assert max(above) > 10 * max(below)  # and then, past the reach of the linearization, it may well come down
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_of_many_local_steps_the_most_curved_device_alone_decides(momentum):
+    """What grows leaves the range of single precision within a round, and still counts as growth."""
+    module, inputs, _ = network(seed=0)
+    theta = ntk(module, torch.cat([p.detach().reshape(-1) for p in module.parameters()]), inputs, inputs).numpy()
+    curves = curvature(theta, [(2 * shard[:, None] + np.arange(2)).ravel() for shard in SHARDS], 2 / (EACH * 2))
+    onset = growth_onset(curves, weigh("ring"), Rule(1.0, steps=300, momentum=momentum))
+    assert onset == pytest.approx(2 * (1 + momentum) / curves.largest, rel=0.02)
+
+
 def test_a_map_is_the_onsets_one_by_one():
     rng = np.random.default_rng(0)
     phi = rng.standard_normal((80, 50)) + np.repeat(rng.standard_normal((8, 50)), 10, axis=0)

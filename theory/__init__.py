@@ -3,6 +3,7 @@
     f(x, theta) = f_0(x) + J(x) (theta - theta_0)       theta_k(t) = theta_0 + J^T c_k(t)       Theta = J J^T
 
     kernel.py, dense.py     Theta of any torch model; of perceptrons without a Jacobian
+    unfolded.py, layers.py, jacobian.py    of convolutions; of anything else
     linear.py               products with J and its transpose
     expansion.py            an experiment's kernels about one point
     local.py                local steps of one device, collapsed
@@ -11,7 +12,7 @@
     frame.py, dynamics.py   the recursion; cuts, after which it is linearized anew
     predict.py, compare.py  `p2pl predict`, `p2pl compare`; limits.py: where they cannot be trusted
     curvature.py, rounds.py, spectrum.py, modes.py, condensation.py,
-    certified.py, crossing.py, onset.py, onset_map.py                         what the operators' spectra say
+    certified.py, crossing.py, playing.py, onset.py, onset_map.py             what the operators' spectra say
     growth.py, apart.py     `p2pl onset`: the onset of growth, predicted and seen in runs made apart
     restricted.py, path.py, batches.py, forecast.py    `p2pl forecast`: many settings of a spec, cheaper than their runs
     check.py                `p2pl compare` for forecasts

@@ -129,13 +129,11 @@ def measures(
     own, loss = scenario.own_classes(), experiment.loss
     meter = Meter(lambda x, _: networks.outputs(x), networks.test, networks.test_targets, loss, own, None)
     unknown = {} if networks.parametric else {"consensus_distance": None}
-    for number, x in unfolded(experiment, networks, exchanges):
+    for number, x in played(experiment, networks, exchanges):
         yield number, [row | unknown for row in meter.measure_all(x)]
 
 
-def unfolded(
-    experiment: Experiment, networks: Networks, exchanges: Sequence[Exchanges]
-) -> Iterator[tuple[int, Tensor]]:
+def played(experiment: Experiment, networks: Networks, exchanges: Sequence[Exchanges]) -> Iterator[tuple[int, Tensor]]:
     """The rounds that are to be measured, and x of all settings (S, K, D) after them."""
     settings, order = [Columns(slots) for slots in networks.slots()], exchanges[0].order
     yield 0, torch.stack([columns.slots["x"] for columns in settings])

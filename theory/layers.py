@@ -113,10 +113,11 @@ def unfoldable(
         return hook
 
     leaves = {name: value.detach().requires_grad_() for name, value in learned.items()}
-    out = call_with(module, tried, cut, fixed | leaves, sample)
     names = [name for path, layer in tried.items() for name in own(path, layer)]
-    whole = out.sum() + torch.zeros((), requires_grad=True)  # a number that has a slope, whatever has been cut
-    slopes = torch.autograd.grad(whole, [leaves[name] for name in names], allow_unused=True)
+    with torch.enable_grad():
+        out = call_with(module, tried, cut, fixed | leaves, sample)
+        whole = out.sum() + torch.zeros((), requires_grad=True)  # a number that has a slope, whatever has been cut
+    slopes = torch.autograd.grad(whole, [leaves[name] for name in names], allow_unused=True) if names else ()
     elsewhere = {name for name, slope in zip(names, slopes, strict=True) if slope is not None}
     return out.shape[-1], {
         path: Layer(layer, shapes[path], out.shape[-1])

@@ -106,8 +106,8 @@ def disagreement(weights: ArrayLike, displacements: Array, order: str = "atc") -
     """sum_k pi_k ||x_k - mean||^2 after mixing, while the mean moves slowly.
 
     displacements: (K, ...), what the last learning phase added to each device, lr grad L_k for one step; taken at the
-    mean, they err by about 0.3 lr L. The floor, where devices end, is this with the gradients at the fixed point:
-    nothing, where they all vanish.
+    mean, this errs by a factor of up to (1 + X)^2, X = lr L max |l / (1 - l)|: `theory.condensation.settled` has better
+    ones. The floor, where devices end, is this with the gradients at the fixed point: nothing, where they all vanish.
     """
     values, shapes, shares = reversible(weights, len(displacements))
     flat = displacements.reshape(len(displacements), -1)

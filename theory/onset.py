@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from p2pl import registry
 from p2pl.scenario import Scenario
@@ -24,14 +24,13 @@ from theory.certified import certified_share
 from theory.crossing import Crossings
 from theory.curvature import Array, Curvature, curvature
 from theory.expansion import Expansion
-from theory.rounds import Round, Rule, local_step
+from theory.playing import play
+from theory.rounds import Round, Rule
 
 DIRECTIONS = 8  # of a device's residual, those of largest curvature
 PERCENT = 1e-3  # tolerance of `onset_of`
 LOWEST, WIDEST = 0.03, 100.0  # of 2 (1 + mu) / L, the bound of a device alone: rates that are looked at
 BAND, TOGETHER = 1.08, 6  # steps between rates that are played, and how many are at once
-PLAYED, MEASURED = 300, 5  # rounds; every how many sizes are taken
-GROWN = 0.05  # of the logarithm of a state's size, from one half of the rounds to the other
 ARNOLDI, ROUNDING = 0.03, 0.3  # of the tolerance: how well eigenvalues are found, and what passes for no growth
 FINEST = 1e-6  # what eigenvalues are found to at least: those of slow modes crowd at 1, and are ill conditioned
 WIDEN = 1.25
@@ -178,40 +177,6 @@ def _descent(excess: Callable[[float], float], high: float, tolerance: float, li
         else:
             low = guess
     return math.sqrt(low * high)
-
-
-def play(
-    curves: Curvature, stack: Array, rule: Rule, rates: ArrayLike, count: int = PLAYED
-) -> tuple[NDArray[np.bool_], Array]:
-    """(B,) whether a random state becomes larger, at each of B rates; and the states in the end, (B, parts, K, r).
-
-    stack: (T, K, K), W of round after round. In single precision: what grows is orders of magnitude above rounding.
-    """
-    each = [replace(rule, lr=float(rate)) for rate in np.asarray(rates)]
-    steps = np.stack([local_step(curves.values + rule.weight_decay, one) for one in each], axis=-1)
-    outside = np.stack([local_step(np.array([[rule.weight_decay]]), one) for one in each], axis=-1)
-    single = (array.astype(np.float32) for array in (steps - outside, outside, curves.vectors, stack))
-    gain, idle, vectors, mixings = single
-    turned = np.ascontiguousarray(vectors.transpose(0, 2, 1))
-    begin = np.random.default_rng(0).standard_normal((rule.parts, curves.devices, curves.size, 1))
-    state, size, sizes = np.repeat(begin.astype(np.float32), len(each), axis=-1), np.zeros(len(each)), []
-    for number in range(count):
-        mixing, inner = mixings[number % len(stack)], np.matmul(turned, state)
-        learned = np.matmul(vectors, sum(gain[:, q] * inner[q] for q in range(rule.parts)))
-        learned += sum(idle[:, q] * state[q] for q in range(rule.parts))
-        if rule.order == "dgd":
-            learned[0] += np.tensordot(mixing, state[0], 1) - state[0]
-        else:
-            learned[0] = np.tensordot(mixing, learned[0], 1)
-        if rule.velocity == "mixed" and rule.parts == 2:
-            learned[1] = np.tensordot(mixing, learned[1], 1)
-        state = learned
-        if number % MEASURED == MEASURED - 1:
-            norm = np.sqrt(np.einsum("pkrb,pkrb->b", state, state))
-            state, size = state / norm, size + np.log(norm)
-            sizes.append(size)
-    third, last = np.array_split(np.array(sizes)[len(sizes) // 3 :], 2)  # means over many rounds: sizes may swing
-    return last.mean(axis=0) - third.mean(axis=0) > GROWN, np.moveaxis(state, -1, 0).astype(np.float64)
 
 
 def rule_of(scenario: Scenario) -> Rule | None:

@@ -3,9 +3,11 @@ and mix by it.
 
 build.py      `p2pl build` compiles the sources beside it into one shared library
 library.py    loads the library; the structure that a call is given
-learner.py    the engine's `Learner`: schedules from NumPy, one call for all devices
+learner.py    the engine's `Learner`: one call for all devices
 mixing.py     its product with mixing weights
-job.hpp, api.cpp                        the interface in C
+selecting.py  the largest values of a vector, which top-k compression sends
+common.hpp, job.hpp, api.cpp            what all share; the interface in C
+orders.cpp, select.cpp                  orders of samples, as NumPy draws them; the largest values
 kernels.hpp, sparse.hpp, turning.hpp    the arithmetic: tiles in registers, sparse inputs, transposes
 functions.hpp                           exp, erf and tanh by vectors
 network.hpp, first.hpp, learn.cpp       a network's passes, its first layer, a device's phase

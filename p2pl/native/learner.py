@@ -48,13 +48,13 @@ class NativeLearner:
             **{name: getattr(data.training, name) for name in ("momentum", "weight_decay", "nesterov")},
         }
         self.job = self._job(self.training)
-        self.schedules = Schedules(library, data)
+        self.schedules = Schedules(library, data, self.job)
 
     def learn(self, old: Old, new: New, devices: np.ndarray, round: int, drift: Tensor | None) -> None:
         """See `Learner.learn`."""
         given = {"x": old[0], "velocity": old[1], "drift": drift}
         held = {name: None if part is None else part.contiguous() for name, part in given.items()}
-        self.schedules.draw(self.job, devices, round)
+        self.schedules.draw(devices, round)
         self.job.lr = self.data.rate(round)
         point(self.job, {**held, "new_x": new[0], "new_velocity": new[1]})
         self.library.learn(self.job)
@@ -94,13 +94,13 @@ def point(structure: ctypes.Structure, arrays: Mapping[str, np.ndarray | Tensor 
 
 
 class Schedules:
-    """The orders in which devices meet their samples, drawn by the library: those of `LocalData.schedule`.
+    """The orders in which a job's devices meet their samples, drawn by the library: those of `LocalData.schedule`.
 
     What is the same in every round is kept for the devices that were the last to learn.
     """
 
-    def __init__(self, library: Library, data: LocalData) -> None:
-        self.library, self.data, self.devices = library, data, np.zeros(0, dtype=np.int64)
+    def __init__(self, library: Library, data: LocalData, job: Job) -> None:
+        self.library, self.data, self.job, self.devices = library, data, job, np.zeros(0, dtype=np.int64)
         size, known = data.training.batch_size, words(data.seed, "batches")
         sizes = [len(shard) for shard in data.shards]
         self.orders = Orders(batch=max(sizes) if size == "full" else size, known=len(known))
@@ -112,25 +112,25 @@ class Schedules:
         self.arrays: dict[str, np.ndarray] = {}
         point(self.orders, self.fixed)
 
-    def draw(self, job: Job, devices: np.ndarray, round: int) -> None:
-        """Tell a job its devices and their mini-batches in a round."""
+    def draw(self, devices: np.ndarray, round: int) -> None:
+        """Tell the job its devices and their mini-batches in a round."""
         if devices.tobytes() != self.devices.tobytes():
-            self._take(job, devices)
+            self._take(devices)
         self.orders.round = round
         self.library.draw(self.orders)
 
-    def _take(self, job: Job, devices: np.ndarray) -> None:
+    def _take(self, devices: np.ndarray) -> None:
         cuts = [self.data.cuts(int(device)) for device in devices]
         ends = np.cumsum([0, *(part[-1] for part in cuts)])
         rows, order = np.array(devices, dtype=np.int64), np.empty(ends[-1], dtype=np.int64)
         self.devices = rows
-        self.orders.devices = job.devices = len(rows)
+        self.orders.devices = self.job.devices = len(rows)
         self.arrays = {"rows": rows, "names": self.data.names[rows], "order": order, "ends": ends}
         self.arrays["first"] = np.cumsum([0, *(len(part) - 1 for part in cuts)])
         begun = [end + part[:-1] for end, part in zip(ends[:-1], cuts, strict=True)]
         self.arrays["cuts"] = np.concatenate([*begun, ends[-1:]])
         point(self.orders, {"rows": rows, "names": self.arrays["names"], "order": order, "first": ends})
-        point(job, {name: self.arrays[name] for name in ("rows", "order", "first", "cuts")})
+        point(self.job, {name: self.arrays[name] for name in ("rows", "order", "first", "cuts")})
 
 
 class Samples:

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include <algorithm>
-#include <functional>
 #include <vector>
 
 #include "job.hpp"
