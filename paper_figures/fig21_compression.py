@@ -4,9 +4,9 @@ device after {rounds} rounds against what a device has sent, for data sorted by 
 even, 1 gives each device classes of its own); the share of the values that is sent stands beside the first curve.
 **b** The same accuracy at tuned learning rates; 25x: a 25th of the values; merged: last rounds that only merge.
 **c**, **d** What compression to a 25th takes, graph by graph: accuracy of compressed minus that of uncompressed
-push-sum, paired by seed, with public copies, which need graphs that come again, and with error feedback. Marks are
-means over n = {seeds} seeds, bars their 95 % Student-t intervals. The axis of accuracy in **a** is logarithmic in the
-error, that of bytes is logarithmic.
+push-sum, paired by seed, with public copies, which need graphs that come again, and with error feedback, on axes of
+their own; the hypercube of 8 is the torus of 2 x 4. Marks are means over n = {seeds} seeds, bars their 95 % Student-t
+intervals. The axis of accuracy in **a** is logarithmic in the error, that of bytes is logarithmic.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
     style.legend(top, looks_of(results["compression"]), title="skew")
     rows(tuned, results["push"])
     drawn = results["permutations"].assign(topology="random_permutation")
-    graphs(bottom.subplots(1, 2, sharex=True), pd.concat([results["digraphs"], drawn]), bottom)
+    graphs(bottom.subplots(1, 2), pd.concat([results["digraphs"], drawn]), bottom)
     return figure
 
 
@@ -51,8 +51,9 @@ def against_bytes(ax: Axes, table: pd.DataFrame) -> None:
     draw_finals(ax, points, SKEW, "megabytes", looks_of(table))
     for point in points[points[SKEW] == points[SKEW].iloc[0]].dropna(subset=["mean"]).to_dict("records"):
         end = point["megabytes"], 100 * point["mean"]
-        ax.annotate(f"{100 * point[KEEP]:g} %", end, (-7, 5), textcoords="offset points", ha="center", fontsize=6)
+        ax.annotate(f"{100 * point[KEEP]:g} %", end, (-7, 6), textcoords="offset points", ha="center", fontsize=6)
     ax.set_xscale("log")
+    ax.margins(x=0.09)
     zoomed_accuracy_axis([ax], points)
     ax.set_xlabel("sent per device (MB)")
     ax.set_ylabel("test accuracy (%)")

@@ -56,7 +56,7 @@ def accuracies(ax: Axes, ends: pd.DataFrame, arms: list[str], looks: dict[float,
     here = set(ends["arm"])
     for height, arm in enumerate(arms):
         if arm not in here:
-            ax.text(0.5, height, "–", transform=ax.get_yaxis_transform(), ha="center", va="center", color=style.GREY)
+            ax.text(0.5, height, "–", transform=ax.get_yaxis_transform(), ha="center", va="center", weight="bold")
             continue
         for shift, (alpha, look) in zip((-0.15, 0.15), looks.items(), strict=True):
             chosen = ends[(ends["arm"] == arm) & (ends[ALPHA] == alpha)]
