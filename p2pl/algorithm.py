@@ -93,7 +93,7 @@ def consensus_step(gamma: float | None, reach: float, *messages: Message) -> flo
 
 
 def gossip_step(x: Tensor, gamma: float, mixed: Tensor, h: Tensor) -> Tensor:
-    """x + gamma (W h - h). In the memory of `mixed`, W h, which nobody has any other use for."""
+    """x + gamma (W h - h), all (K, P) or (K, 1). In the memory of `mixed`, W h, which nobody has any other use for."""
     return mixed.sub_(h).mul_(gamma).add_(x)
 
 

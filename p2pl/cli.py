@@ -168,11 +168,12 @@ def list_command(options: argparse.Namespace) -> None:
         return
     for family in chosen:
         print(f"{family.kind}")
+        width = 2 + max(20, *map(len, family.entries))
         for name, entry in sorted(family.entries.items()):
-            print(f"  {name:<22}{entry.doc}" if len(name) < 22 else f"  {name}\n  {'':<22}{entry.doc}")
+            print(f"  {name:<{width}}{entry.doc}")
             written = [f"{o.name}{'' if o.required else f' = {o.default}'}" for o in entry.options.values()]
             if written:
-                print(f"  {'':<22}  options: {', '.join(written)}")
+                print(f"  {'':<{width}}  options: {', '.join(written)}")
         print()
 
 

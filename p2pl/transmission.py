@@ -83,6 +83,15 @@ class Weights:
             np.add.at(own, keeper, np.where(lost, full, 0.0))
         return replace(self, own=own, link=link)
 
+    def with_late(self, late: Weights) -> Weights:
+        """These self weights, with what arrives of earlier ones; with a packet axis if either has one."""
+        packets = max(self.link, late.link, key=np.ndim).shape[1:]
+        own, link = (
+            np.broadcast_to(part.reshape(len(part), -1) if packets else part, (len(part), *packets)).copy()
+            for part in (self.own, late.link)
+        )
+        return replace(self, own=own, link=link)
+
     def others(self) -> Weights:
         """The weights of what was heard alone, rescaled to 1; who heard nobody gives all weight to itself."""
         total = np.zeros_like(self.own)
@@ -215,7 +224,7 @@ class Transmission:
             nothing = weights.without(used), np.zeros_like(used)
             late = self._under_way.popleft() if len(self._under_way) > delay else nothing
             if self.stochastic == "column":  # a share is given away when it is sent, not when it arrives
-                late = replace(arriving[0], link=late[0].link + 0 * arriving[0].link), late[1]
+                late = arriving[0].with_late(late[0]), late[1]
             arriving = late
         return Exchange(arriving[0], used, sent, arriving[1], delay)
 

@@ -33,8 +33,8 @@ def harsh(name):
     return {"name": name, **HARSH.get(name, {})}
 
 
-def matrices(exchange):
-    """The (K, K) weights of an exchange, one for each packet where there is a packet axis."""
+def matrices(exchange, packets=1):
+    """The (K, K) weights of an exchange, one for each packet where there is a packet axis, else the same for all."""
     weights = exchange.weights
-    packets = [None] if weights.link.ndim == 1 else range(weights.link.shape[1])
-    return [weights.matrix(packet).toarray() for packet in packets]
+    each = [None] * packets if weights.link.ndim == 1 else range(weights.link.shape[1])
+    return [weights.matrix(packet).toarray() for packet in each]

@@ -12,16 +12,17 @@ from p2pl.registry import failure, mixing
 from p2pl.seeds import stream
 
 
-@pytest.mark.parametrize("name", failure.entries)
+@pytest.mark.parametrize("names", [*((name,) for name in failure.entries), ("delay", "lost_packets")])
 @pytest.mark.parametrize(("rule", "graph"), rules())
-def test_every_row_of_every_matrix_sums_to_one(name, rule, graph):
+def test_every_row_of_every_matrix_sums_to_one(names, rule, graph):
     """... or, of a column-stochastic rule, every column of what is kept and of what is sent, which may arrive later."""
-    air = transmission(graph, rule, harsh(name))
+    air = transmission(graph, rule, *map(harsh, names))
     air.moment.round = 1
     exchanges = [air.next(packets=3) for _ in range(12)]
     late = exchanges[0].delay if air.stochastic == "column" else 0
     for exchange, then in zip(exchanges, exchanges[late:], strict=False):
-        for matrix, arrived in zip(matrices(exchange), matrices(then), strict=True):
+        packets = 3 if "lost_packets" in names else 1
+        for matrix, arrived in zip(matrices(exchange, packets), matrices(then, packets), strict=True):
             whole = np.diag(matrix.diagonal()) + arrived - np.diag(arrived.diagonal())
             np.testing.assert_allclose(whole.sum(axis=0 if air.stochastic == "column" else 1), 1, rtol=0, atol=1e-14)
     for exchange in exchanges:
