@@ -11,16 +11,19 @@
 namespace {
 
 struct Batch {
-    int64_t n = 0;
+    int64_t t = 0, n = 0;    // its number; how many samples
     const int64_t* samples;  // (n)
     float* z;                // (n, stride) of the first layer; the next batch's is begun before this one's is used up
     float* x;                // (chunks, n, CHUNK) inputs, unless they are sparse
-    const float** apart;     // (chunks, n) where those of one sample in one chunk begin that are not zero
+    const float** apart;     // (n) each sample's next input that is not zero, in the course of a sweep
+    uint64_t* any;           // (chunks) a bit for each input that is not zero in some sample
     uint64_t* who;           // (chunks * CHUNK) for each input the samples in which it is not zero
     float* sum;              // (n) of each sample's inputs that are not zero
 };
 
 constexpr int64_t NARROW = 48;
+constexpr int64_t PACE = 10;  // rows of weights that are updated in one go
+constexpr int WINDOW = 32;  // inputs whose weights, velocities and errors fit in L1 together, if most layers are narrow
 
 struct First {
     const Job& job;
@@ -42,7 +45,8 @@ struct First {
 
     void take(Arena& arena, Batch& batch, int64_t samples) const {
         batch.x = arena.take<float>(sparse ? 0 : chunks * CHUNK * samples);
-        batch.apart = arena.take<const float*>(chunks * samples);
+        batch.apart = arena.take<const float*>(samples);
+        batch.any = arena.take<uint64_t>(chunks);
         batch.who = arena.take<uint64_t>(chunks * CHUNK);
         batch.sum = arena.take<float>(samples);
         batch.z = arena.take<float>(samples * layer.stride);
@@ -64,48 +68,46 @@ struct First {
 
     uint64_t active(int64_t sample, int64_t c) const { return job.active[sample * chunks + c]; }
 
-    // Fetches the inputs of batch number t.
-    void gather(Batch& batch, int64_t t) const {
-        const int64_t n = batch.n = job.cuts[t + 1] - job.cuts[t];
+    // Turns to batch number t.
+    void take(Batch& batch, int64_t t) const {
+        batch.t = t, batch.n = job.cuts[t + 1] - job.cuts[t];
         batch.samples = job.order + job.cuts[t];
-        if (sparse) return gather_sparse(batch);
-        for (int64_t c = 0; c < chunks; ++c)
-            for (int64_t r = 0; r < n; ++r) {
-                const float* from = job.inputs + batch.samples[r] * layer.in + c * CHUNK;
-                float* to = batch.x + (c * n + r) * CHUNK;
-                if (c + 1 < chunks) memcpy(to, from, 4 * CHUNK);  // a size that the compiler knows
-                else memcpy(to, from, 4 * (layer.in - c * CHUNK));
-            }
-    }
-
-    void gather_sparse(Batch& batch) const {
-        memset(batch.who, 0, 8 * layer.in);
+        if (!sparse) return;
+        memset(batch.any, 0, 8 * chunks), memset(batch.who, 0, 8 * layer.in);
         for (int64_t r = 0; r < batch.n; ++r) {
             const int64_t sample = batch.samples[r];
-            const float* next = job.apart + job.begins[sample];
-            for (int64_t c = 0; c < chunks; ++c) {
-                uint64_t* who = batch.who + c * CHUNK;
-                batch.apart[c * batch.n + r] = next;
-                for (uint64_t word = active(sample, c); word; word &= word - 1, ++next)
-                    who[__builtin_ctzll(word)] |= 1ull << r;
-            }
-            if (shifted()) batch.sum[r] = sum_of(job.apart + job.begins[sample], next);
+            for (int64_t c = 0; c < chunks; ++c) batch.any[c] |= active(sample, c);
+            if (shifted()) batch.sum[r] = sum_of(job.apart + job.begins[sample], job.apart + job.begins[sample + 1]);
         }
     }
 
-    // Asks for the inputs of batch number t in one chunk: they lie anywhere in memory.
-    void expect(int64_t t, int64_t c) const {
-        for (int64_t i = job.cuts[t]; i < job.cuts[t + 1]; ++i) {
-            const int64_t sample = job.order[i];
-            if (sparse) {
-                const int64_t begin = job.begins[sample], count = job.begins[sample + 1] - begin;
-                for (int64_t k = c * count / chunks / LINE * LINE; k < (c + 1) * count / chunks; k += LINE)
-                    __builtin_prefetch(job.apart + begin + k);
-                if (c % 8 == 0) __builtin_prefetch(job.active + sample * chunks + c);
-            } else {
-                const float* from = job.inputs + sample * layer.in + c * CHUNK;
-                for (int64_t k = 0; k < CHUNK; k += LINE) __builtin_prefetch(from + k);
-            }
+    // Fetches the inputs of one chunk.
+    void gather(const Batch& batch, int64_t c) const {
+        for (int64_t r = 0; r < batch.n; ++r) {
+            const float* from = job.inputs + batch.samples[r] * layer.in + c * CHUNK;
+            float* to = batch.x + (c * batch.n + r) * CHUNK;
+            if (c + 1 < chunks) memcpy(to, from, 4 * CHUNK);  // a size that the compiler knows
+            else memcpy(to, from, 4 * (layer.in - c * CHUNK));
+        }
+    }
+
+    // Asks for a share, number i of `chunks`, of the samples of batch number t: they lie anywhere in memory.
+    INLINE void expect_sparse(int64_t t, int64_t i) const {
+        const int64_t begin = job.cuts[t], n = job.cuts[t + 1] - begin;
+        for (int64_t r = begin + i * n / chunks; r < begin + (i + 1) * n / chunks; ++r) {
+            const int64_t sample = job.order[r];
+            for (int64_t k = job.begins[sample]; k < job.begins[sample + 1]; k += LINE) __builtin_prefetch(job.apart + k);
+            for (int64_t c = 0; c < chunks; c += 8) __builtin_prefetch(job.active + sample * chunks + c);
+        }
+    }
+
+    // Asks for a share, number i of `shares`, of one chunk of the inputs of batch number t.
+    INLINE void expect(int64_t t, int64_t c, int64_t i, int64_t shares) const {
+        constexpr int64_t lines = CHUNK / LINE + 1;  // rows begin anywhere in a line
+        const int64_t begin = job.cuts[t], all = (job.cuts[t + 1] - begin) * lines;
+        for (int64_t line = i * all / shares; line < (i + 1) * all / shares; ++line) {
+            const int64_t k = c * CHUNK + line % lines * LINE, last = end(c) - 1;
+            __builtin_prefetch(job.inputs + job.order[begin + line / lines] * layer.in + (k < last ? k : last));
         }
     }
 
@@ -114,7 +116,7 @@ struct First {
         const int64_t missed = steps - done[k];
         done[k] = steps;
         if (!missed || job.momentum == 0) return;
-        float *w = layer.weight + layer.at[k], *v = layer.velocity + layer.at[k];
+        float *w = layer.weight + k * layer.stride, *v = layer.velocity + k * layer.stride;
         const float shrink = decay[missed], far = reach[missed];
         for (int64_t o = 0; o < layer.vectors * LANES; o += LANES) {
             const Vector speed = load(v + o);
@@ -136,48 +138,64 @@ struct First {
 
     bool shifted() const { return sparse && job.base != 0; }
 
-    // One chunk of the update with a batch, and of the forward product with the next. steps: done so far.
-    void update_chunk_of(const Batch& batch, int64_t c, int64_t steps) const {
-        const int64_t begin = c * CHUNK;
-        if (sparse) update_sparse(batch, c, steps);
-        else update(layer, step, batch.x + begin * batch.n, batch.n, batch.z, layer.at + begin, end(c) - begin);
-    }
-
-    void forward_chunk_of(const Batch& batch, int64_t c, int64_t steps) const {
-        const int64_t begin = c * CHUNK;
-        if (sparse) return forward_sparse(batch, c, steps);
-        forward_chunk(batch.x + begin * batch.n, batch.n, layer.weight, layer.at + begin, end(c) - begin, batch.z,
+    // One chunk of the update with a batch, and of the forward product with the next. coming, at: the batch and chunk
+    // whose inputs are asked for meanwhile, some at a time: few misses can be under way together, and weights miss, too.
+    void sweep_chunk(const Batch* before, const Batch* next, int64_t c, int64_t coming, int64_t at) const {
+        const int64_t begin = c * CHUNK, count = end(c) - begin, shares = (count + PACE - 1) / PACE;
+        for (int64_t i = 0; i < shares; ++i) {
+            const int64_t k = i * PACE, some = count - k < PACE ? count - k : PACE;
+            if (coming) expect(coming, at, i, shares);
+            if (before)
+                update(layer, step, before->x + begin * before->n + k, before->n, before->z, begin + k, some);
+        }
+        if (!next) return;
+        gather(*next, c);
+        forward_chunk(next->x + begin * next->n, next->n, layer.weight + begin * layer.stride, count, next->z,
                       layer.vectors, layer.stride);
     }
 
-    void update_sparse(const Batch& batch, int64_t c, int64_t steps) const {
-        const float* x[CHUNK];  // each sample's next input
-        for (int64_t r = 0; r < batch.n; ++r) x[r] = batch.apart[c * batch.n + r];
-        for (int64_t k = c * CHUNK; k < end(c); ++k) {
-            const uint64_t who = batch.who[k];
-            if (!who) continue;
-            done[k] = steps;
-            for (int64_t part = 0, j = 0; part < parts; ++part) {
-                const int64_t next = (part + 1) * layer.vectors / parts, o = j * LANES, place = layer.at[k] + o;
-                sparse_update_of(next - j, step, who, x, batch.z + o, layer.stride, layer.weight + place,
-                                 layer.velocity + place);
-                j = next;
-            }
-            for (uint64_t word = who; word; word &= word - 1) ++x[__builtin_ctzll(word)];
+    // The same of sparse inputs, a window of each chunk after another: what the update leaves in L1 is multiplied there.
+    void sweep_sparse(const Batch* before, const Batch* next, int64_t c, int64_t steps) const {
+        for (uint64_t window = (1ull << WINDOW) - 1; window; window <<= WINDOW) {
+            const uint64_t moved = before ? before->any[c] & window : 0;
+            if (before) update_sparse(*before, c, moved, steps);
+            if (!next) continue;
+            for (uint64_t rows = next->any[c] & window & ~moved; rows; rows &= rows - 1)
+                settle(c * CHUNK + __builtin_ctzll(rows), steps);
+            forward_sparse(*next, c, window);
         }
     }
 
-    void forward_sparse(const Batch& batch, int64_t c, int64_t steps) const {
-        for (int64_t k = c * CHUNK; k < end(c); ++k)
-            if (batch.who[k]) settle(k, steps);
-        const float* weight = layer.weight + layer.at[c * CHUNK];
-        for (int64_t part = 0, j = 0; part < parts; ++part) {
-            const int64_t next = (part + 1) * layer.vectors / parts, o = j * LANES;
-            for (int64_t r = 0; r < batch.n; ++r)
-                sparse_forward_of(next - j, active(batch.samples[r], c), batch.apart[c * batch.n + r],
-                                  weight + o, layer.stride, batch.z + r * layer.stride + o);
-            j = next;
+    void update_sparse(const Batch& batch, int64_t c, uint64_t rows, int64_t steps) const {
+        for (; rows; rows &= rows - 1) {
+            const int64_t k = c * CHUNK + __builtin_ctzll(rows);
+            done[k] = steps;
+            for (int64_t part = 0, j = 0; part < parts; ++part) {
+                const int64_t next = (part + 1) * layer.vectors / parts, o = j * LANES, place = k * layer.stride + o;
+                sparse_update_of(next - j, step, batch.who[k], batch.apart, batch.z + o, layer.stride,
+                                 layer.weight + place, layer.velocity + place);
+                j = next;
+            }
+            for (uint64_t word = batch.who[k]; word; word &= word - 1) ++batch.apart[__builtin_ctzll(word)];
         }
+    }
+
+    void forward_sparse(const Batch& batch, int64_t c, uint64_t window) const {
+        const float* weight = layer.weight + c * CHUNK * layer.stride;
+        for (int64_t r = 0; r < batch.n; ++r) {
+            const uint64_t mask = active(batch.samples[r], c) & window;
+            for (int64_t part = 0, j = 0; part < parts; ++part) {
+                const int64_t next = (part + 1) * layer.vectors / parts, o = j * LANES;
+                sparse_forward_of(next - j, mask, batch.apart[r], weight + o, layer.stride,
+                                  batch.z + r * layer.stride + o, batch.who + c * CHUNK, 1ull << r);
+                j = next;
+            }
+            batch.apart[r] += __builtin_popcountll(mask);
+        }
+    }
+
+    void rewind(const Batch& batch) const {
+        for (int64_t r = 0; r < batch.n; ++r) batch.apart[r] = job.apart + job.begins[batch.samples[r]];
     }
 
     // The update with the batch before, if any, and the forward product with the next, if any. steps: how many are done
@@ -187,10 +205,17 @@ struct First {
         if (before && shifted()) common.update(layer, step, base(), before->z, before->n, before->sum);
         if (next && shifted()) common.forward(layer, base(), next->z, next->n, next->sum);
         else if (next) memset(next->z, 0, 4 * next->n * layer.stride);
-        for (int64_t c = 0; c < chunks; ++c) {
-            if (coming) expect(coming, c);
-            if (before) update_chunk_of(*before, c, steps);
-            if (next) forward_chunk_of(*next, c, steps);
+        if (sparse && before) rewind(*before);
+        if (sparse && next) rewind(*next);
+        for (int64_t i = 0; sparse && i < chunks; ++i) {
+            if (coming) expect_sparse(coming, i);
+            sweep_sparse(before, next, i, steps);
+        }
+        // To and fro: what was last is still in the cache.
+        const int64_t from = steps % 2 ? chunks - 1 : 0, by = steps % 2 ? -1 : 1;
+        for (int64_t i = 0, c = from; !sparse && i < chunks; ++i, c += by) {
+            const bool last = i + 1 == chunks;
+            sweep_chunk(before, next, c, last || !next ? coming : next->t, last ? c : c + by);
         }
     }
 };

@@ -12,11 +12,11 @@
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int LANES = 16, UPDATE_ROWS = 8, REGISTERS = 32;
+constexpr int LANES = 16, REGISTERS = 32;
 #elif defined(__AVX2__)
-constexpr int LANES = 8, UPDATE_ROWS = 4, REGISTERS = 16;
+constexpr int LANES = 8, REGISTERS = 16;
 #else
-constexpr int LANES = 4, UPDATE_ROWS = 4, REGISTERS = 16;
+constexpr int LANES = 4, REGISTERS = 16;
 #endif
 constexpr int64_t CHUNK = 64;  // a bit of a 64-bit word for each input of a chunk
 constexpr int64_t LINE = 16;   // floats in a cache line
@@ -52,13 +52,13 @@ INLINE void descend(const Step& step, Vector g, float* w, float* v, const float*
 
 // ---------------------------------------------------------------------------------------------------------- forward
 
-// z (ROWS of `stride`) += x (ROWS of CHUNK, `count` used) times the rows w + at[k] of weights, COLUMNS vectors wide.
+// z (ROWS of `stride`) += x (ROWS of CHUNK, `count` used) times as many rows of weights w, COLUMNS vectors wide.
 template <int ROWS, int COLUMNS>
-void forward_tile(const float* x, const float* w, const int64_t* at, int64_t count, float* z, int64_t stride) {
+void forward_tile(const float* x, const float* w, int64_t count, float* z, int64_t stride) {
     Vector sum[ROWS][COLUMNS] = {};
-    for (int64_t k = 0; k < count; ++k) {
+    for (int64_t k = 0; k < count; ++k, w += stride) {
         Vector weight[COLUMNS];
-        UNROLL for (int j = 0; j < COLUMNS; ++j) weight[j] = load(w + at[k] + j * LANES);
+        UNROLL for (int j = 0; j < COLUMNS; ++j) weight[j] = load(w + j * LANES);
         UNROLL for (int r = 0; r < ROWS; ++r) {
             const float value = x[r * CHUNK + k];
             UNROLL for (int j = 0; j < COLUMNS; ++j) sum[r][j] += value * weight[j];
@@ -86,39 +86,39 @@ constexpr int most_rows(int columns) {
 
 // Vectors [j, vectors) of z for all n samples, as many whole tiles of COLUMNS vectors as there are.
 template <int COLUMNS>
-void forward_strips(int64_t& j, int64_t vectors, const float* x, int64_t n, const float* w, const int64_t* at,
-                    int64_t count, float* z, int64_t stride) {
+void forward_strips(int64_t& j, int64_t vectors, const float* x, int64_t n, const float* w, int64_t count, float* z,
+                    int64_t stride) {
     constexpr int most = most_rows(COLUMNS);
     const int64_t tiles = (n + most - 1) / most;
     for (; j + COLUMNS <= vectors; j += COLUMNS)
         for (int64_t tile = 0; tile < tiles; ++tile) {
             const int64_t begin = tile * n / tiles, end = (tile + 1) * n / tiles;
-            forward_rows<most, COLUMNS>(end - begin, x + begin * CHUNK, w + j * LANES, at, count,
+            forward_rows<most, COLUMNS>(end - begin, x + begin * CHUNK, w + j * LANES, count,
                                         z + begin * stride + j * LANES, stride);
         }
 }
 
 // One chunk of the forward product: few samples take wide tiles, or too few sums would be under way at once.
-void forward_chunk(const float* x, int64_t n, const float* w, const int64_t* at, int64_t count, float* z,
-                   int64_t vectors, int64_t stride) {
+void forward_chunk(const float* x, int64_t n, const float* w, int64_t count, float* z, int64_t vectors,
+                   int64_t stride) {
     int64_t j = 0;
-    if (n <= most_rows(8)) forward_strips<8>(j, vectors, x, n, w, at, count, z, stride);
-    if (n <= most_rows(4)) forward_strips<4>(j, vectors, x, n, w, at, count, z, stride);
-    forward_strips<2>(j, vectors, x, n, w, at, count, z, stride);
-    forward_strips<1>(j, vectors, x, n, w, at, count, z, stride);
+    if (n <= most_rows(8)) forward_strips<8>(j, vectors, x, n, w, count, z, stride);
+    if (n <= most_rows(4)) forward_strips<4>(j, vectors, x, n, w, count, z, stride);
+    forward_strips<2>(j, vectors, x, n, w, count, z, stride);
+    forward_strips<1>(j, vectors, x, n, w, count, z, stride);
 }
 
 // ----------------------------------------------------------------------------------------------------------- update
 
-// The gradient of ROWS rows of weights, w + at[i], COLUMNS vectors wide, over n samples; then their step.
+// The gradient of ROWS rows of weights, COLUMNS vectors wide, over n samples; then their step.
 template <int ROWS, int COLUMNS, bool PLAIN>
-void update_tile(const Step& step, const float* x, int64_t n, const float* delta, int64_t stride, const int64_t* at,
-                 float* w, float* v, const float* drift) {
+INLINE void update_tile(const Step& step, const float* x, int64_t n, const float* delta, int64_t stride, float* w,
+                        float* v, const float* drift) {
     Vector sum[ROWS][COLUMNS] = {};
     const float keep = step.keep, through = step.through;
     if (PLAIN)
         UNROLL for (int i = 0; i < ROWS; ++i)
-            UNROLL for (int j = 0; j < COLUMNS; ++j) sum[i][j] = keep * load(v + at[i] + j * LANES);
+            UNROLL for (int j = 0; j < COLUMNS; ++j) sum[i][j] = keep * load(v + i * stride + j * LANES);
     for (int64_t r = 0; r < n; ++r) {
         Vector error[COLUMNS];
         UNROLL for (int j = 0; j < COLUMNS; ++j) error[j] = load(delta + r * stride + j * LANES);
@@ -130,31 +130,31 @@ void update_tile(const Step& step, const float* x, int64_t n, const float* delta
     if (!PLAIN) {
         UNROLL for (int i = 0; i < ROWS; ++i)
             UNROLL for (int j = 0; j < COLUMNS; ++j) {
-                const int64_t place = at[i] + j * LANES;
+                const int64_t place = i * stride + j * LANES;
                 descend(step, sum[i][j], w + place, v + place, drift ? drift + place : nullptr);
             }
         return;
     }
     UNROLL for (int i = 0; i < ROWS; ++i)  // all of w, then all of v: stores that alternate are slower
         UNROLL for (int j = 0; j < COLUMNS; ++j) {
-            float* to = w + at[i] + j * LANES;
+            float* to = w + i * stride + j * LANES;
             store(to, load(to) - through * sum[i][j]);
         }
     UNROLL for (int i = 0; i < ROWS; ++i)
-        UNROLL for (int j = 0; j < COLUMNS; ++j) store(v + at[i] + j * LANES, sum[i][j]);
+        UNROLL for (int j = 0; j < COLUMNS; ++j) store(v + i * stride + j * LANES, sum[i][j]);
 }
 
 template <int ROWS, bool PLAIN>
-void update_rows(const Step& step, const float* x, int64_t n, const float* delta, int64_t stride, const int64_t* at,
-                 float* w, float* v, const float* drift, int64_t vectors) {
+void update_rows(const Step& step, const float* x, int64_t n, const float* delta, int64_t stride, float* w, float* v,
+                 const float* drift, int64_t vectors) {
     int64_t j = 0;
     for (; j + 2 <= vectors; j += 2) {
         const int64_t o = j * LANES;
-        update_tile<ROWS, 2, PLAIN>(step, x, n, delta + o, stride, at, w + o, v + o, drift ? drift + o : nullptr);
+        update_tile<ROWS, 2, PLAIN>(step, x, n, delta + o, stride, w + o, v + o, drift ? drift + o : nullptr);
     }
     if (j < vectors) {
         const int64_t o = j * LANES;
-        update_tile<ROWS, 1, PLAIN>(step, x, n, delta + o, stride, at, w + o, v + o, drift ? drift + o : nullptr);
+        update_tile<ROWS, 1, PLAIN>(step, x, n, delta + o, stride, w + o, v + o, drift ? drift + o : nullptr);
     }
 }
 
@@ -166,15 +166,26 @@ INLINE void update_last(int64_t rows, Rest... rest) {
     update_rows<ROWS, PLAIN>(rest...);
 }
 
-// One chunk of the update: `count` rows of weights, w + at[k].
-template <bool PLAIN>
-void update_chunk(const Step& step, const float* x, int64_t n, const float* delta, int64_t stride, const int64_t* at,
-                  int64_t count, float* w, float* v, const float* drift, int64_t vectors) {
+template <int ROWS, bool PLAIN>
+void update_by(const Step& step, const float* x, int64_t n, const float* delta, int64_t stride, int64_t count,
+               float* w, float* v, const float* drift, int64_t vectors) {
     int64_t k = 0;
-    for (; k + UPDATE_ROWS <= count; k += UPDATE_ROWS)
-        update_rows<UPDATE_ROWS, PLAIN>(step, x + k, n, delta, stride, at + k, w, v, drift, vectors);
-    if (k < count)
-        update_last<UPDATE_ROWS - 1, PLAIN>(count - k, step, x + k, n, delta, stride, at + k, w, v, drift, vectors);
+    const auto rows = [&](auto update) {
+        const int64_t o = k * stride;
+        update(step, x + k, n, delta, stride, w + o, v + o, drift ? drift + o : nullptr, vectors);
+    };
+    for (; k + ROWS <= count; k += ROWS) rows(update_rows<ROWS, PLAIN>);
+    if (k < count) rows([&](auto... rest) { update_last<ROWS - 1, PLAIN>(count - k, rest...); });
+}
+
+// One chunk of the update: `count` rows of weights, w. Of few samples small tiles are done soon, and the weights of the
+// next one arrive meanwhile: both fit in the processor's window of instructions.
+template <bool PLAIN>
+void update_chunk(const Step& step, const float* x, int64_t n, const float* delta, int64_t stride, int64_t count,
+                  float* w, float* v, const float* drift, int64_t vectors) {
+    constexpr int most = REGISTERS == 32 ? 8 : 4, few = REGISTERS == 32 ? 5 : 4;
+    const auto chunk = n > 24 || vectors == 1 ? update_by<most, PLAIN> : update_by<few, PLAIN>;
+    chunk(step, x, n, delta, stride, count, w, v, drift, vectors);
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 
 namespace {
 
+int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 Step step_of(const Job& job) {
     const bool momentum = job.momentum != 0, nesterov = job.nesterov != 0;
     Step step;
@@ -29,6 +31,7 @@ struct Device {
     const Job& job;
     const Step step;
     Layer* layers;
+    float* near;  // (LANES, inputs of the widest layer) weights on their way
     First first;
     Batch batches[2];
     Packed packed;  // for outputs alone, of sparse inputs
@@ -38,6 +41,9 @@ struct Device {
 
     void take(Arena& arena, int64_t samples, int64_t steps) {
         for (int64_t l = 0; l < job.layers; ++l) layers[l].take(arena, samples, l == 0, job.drift != nullptr);
+        int64_t widest = 0;
+        for (int64_t l = 0; l < job.layers; ++l) widest = larger(widest, layers[l].in);
+        near = arena.take<float>(LANES * widest);
         for (Batch& batch : batches) first.take(arena, batch, samples);
         first.take(arena, steps);
         if (job.out && job.active) packed.take(arena, job);
@@ -57,7 +63,7 @@ struct Device {
     void bring(const float* row, float* Layer::*weight, float* Layer::*bias) {
         walk(row, [&](const float* from, Layer& layer, bool is_bias) {
             if (is_bias) memcpy(layer.*bias, from, 4 * layer.out);
-            else weights_in(from, layer.*weight, layer.out, layer.in, layer.stride);
+            else weights_in(from, layer.*weight, near, layer.out, layer.in, layer.stride);
         });
     }
 
@@ -72,7 +78,7 @@ struct Device {
     void take_back(float* row, float* Layer::*weight, float* Layer::*bias) {
         walk(row, [&](float* to, Layer& layer, bool is_bias) {
             if (is_bias) memcpy(to, layer.*bias, 4 * layer.out);
-            else weights_out(layer.*weight, to, layer.out, layer.in, layer.stride);
+            else weights_out(layer.*weight, to, near, layer.out, layer.in, layer.stride);
         });
     }
 
@@ -122,7 +128,7 @@ struct Device {
         first.begin();
         for (int64_t t = 0; t < steps; ++t) {
             Batch& now = batches[t % 2];
-            first.gather(now, begin + t);
+            first.take(now, begin + t);
             first.sweep(t ? &batches[1 - t % 2] : nullptr, &now, t, t + 1 < steps ? begin + t + 1 : 0);
             downwards(now, upwards(now));
         }
@@ -142,7 +148,7 @@ struct Device {
             if (job.active) {
                 packed.forward(job, first, now, t);
             } else {
-                first.gather(now, t);
+                first.take(now, t);
                 first.sweep(nullptr, &now, 0, t + 1 < job.first[1] ? t + 1 : 0);
             }
             const Layer& top = upwards(now);
@@ -150,8 +156,6 @@ struct Device {
         }
     }
 };
-
-int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 }  // namespace
 

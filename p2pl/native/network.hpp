@@ -29,7 +29,6 @@ struct Layer {
     float *bias, *bias_velocity, *bias_drift;  // (stride)
     float* held;                               // what comes in, h: (chunks, n, CHUNK); the first layer's is in `Batch`
     float* slope;                              // (n, stride): z, then act'(z), then the loss's derivative by z
-    int64_t* at;                               // (in) where each row of weights begins
 
     Layer(const Job& job, int64_t l)
         : in(job.widths[l]), out(job.widths[l + 1]), vectors((out + LANES - 1) / LANES), stride(round_up(out, LINE)),
@@ -45,8 +44,6 @@ struct Layer {
         bias_drift = drifts ? arena.take<float>(stride) : nullptr;
         held = first ? nullptr : arena.take<float>(round_up(in, CHUNK) * samples);
         slope = first ? nullptr : arena.take<float>(samples * stride);
-        at = arena.take<int64_t>(in);
-        for (int64_t k = 0; at && k < in; ++k) at[k] = k * stride;
     }
 };
 
@@ -136,8 +133,8 @@ void forward(const Layer& layer, int64_t n) {
     memset(layer.slope, 0, 4 * n * layer.stride);
     for (int64_t begin = 0; begin < layer.in; begin += CHUNK) {
         const int64_t count = layer.in - begin < CHUNK ? layer.in - begin : CHUNK;
-        forward_chunk(layer.held + begin * n, n, layer.weight, layer.at + begin, count, layer.slope, layer.vectors,
-                      layer.stride);
+        forward_chunk(layer.held + begin * n, n, layer.weight + begin * layer.stride, count, layer.slope,
+                      layer.vectors, layer.stride);
     }
 }
 
@@ -153,10 +150,13 @@ void update_bias(const Layer& layer, const Step& step, bool has_bias, float* del
         store(delta + i, layer.scale * load(delta + i));
 }
 
-void update(const Layer& layer, const Step& step, const float* x, int64_t n, const float* delta, const int64_t* at,
+// The step of `count` rows of weights from `begin` on; x: what comes in there.
+void update(const Layer& layer, const Step& step, const float* x, int64_t n, const float* delta, int64_t begin,
             int64_t count) {
     const auto chunk = step.plain ? update_chunk<true> : update_chunk<false>;
-    chunk(step, x, n, delta, layer.stride, at, count, layer.weight, layer.velocity, layer.drift, layer.vectors);
+    const int64_t o = begin * layer.stride;
+    chunk(step, x, n, delta, layer.stride, count, layer.weight + o, layer.velocity + o,
+          layer.drift ? layer.drift + o : nullptr, layer.vectors);
 }
 
 // Delta of the layer below, in the place of its slopes, then this layer's step: one sweep over its weights.
@@ -168,7 +168,7 @@ void backward(const Layer& layer, const Layer& below, float* delta_below, const 
             if (layer.vectors == 1) backward_few(layer.slope, n, weights, layer.stride, delta_below + k, below.stride);
             else backward_many(layer.slope, n, weights, layer.stride, layer.vectors, delta_below + k, below.stride);
         }
-        update(layer, step, layer.held + begin * n, n, layer.slope, layer.at + begin, end - begin);
+        update(layer, step, layer.held + begin * n, n, layer.slope, begin, end - begin);
     }
 }
 

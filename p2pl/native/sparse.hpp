@@ -7,13 +7,15 @@ namespace {
 
 constexpr int WIDEST = REGISTERS == 32 ? 16 : 12;  // vectors of one row that stay in registers
 
-// One sample; x has only the inputs that are not zero.
+// One sample; x has only the inputs that are not zero. Each of them is told the sample's bit.
 template <int WIDTH>
-void sparse_forward(uint64_t mask, const float* x, const float* w, int64_t stride, float* z) {
+void sparse_forward(uint64_t mask, const float* x, const float* w, int64_t stride, float* z, uint64_t* who,
+                    uint64_t bit) {
     Vector sum[WIDTH] = {};
     for (; mask; mask &= mask - 1) {
         const int64_t k = __builtin_ctzll(mask);
         const float value = *x++, *row = w + k * stride;
+        who[k] |= bit;
         UNROLL for (int j = 0; j < WIDTH; ++j) sum[j] += value * load(row + j * LANES);
     }
     UNROLL for (int j = 0; j < WIDTH; ++j) store(z + j * LANES, load(z + j * LANES) + sum[j]);

@@ -100,20 +100,24 @@ INLINE void transpose_tile(const float* from, int64_t from_stride, float* to, in
 
 INLINE int64_t at_most_lanes(int64_t count) { return count < LANES ? count : LANES; }
 
-// Weights (out, in), as the caller has them, to scratch (in, stride), and back: along the caller's rows, whose memory
-// is far.
-void weights_in(const float* from, float* to, int64_t out, int64_t in, int64_t stride) {
-    for (int64_t o = 0; o < out; o += LANES)
+// Weights (out, in), as the caller has them, to scratch (in, stride), and back. LANES rows of the caller's at a time, by
+// way of `near` (LANES, in): far memory is fast when it is passed through in one line, not by the tiles of many.
+void weights_in(const float* from, float* to, float* near, int64_t out, int64_t in, int64_t stride) {
+    for (int64_t o = 0; o < out; o += LANES) {
+        const int64_t rows = at_most_lanes(out - o);
+        memcpy(near, from + o * in, 4 * rows * in);
         for (int64_t k = 0; k < in; k += LANES)
-            transpose_tile(from + o * in + k, in, to + k * stride + o, stride, at_most_lanes(out - o),
-                           at_most_lanes(in - k), true);
+            transpose_tile(near + k, in, to + k * stride + o, stride, rows, at_most_lanes(in - k), true);
+    }
 }
 
-void weights_out(const float* from, float* to, int64_t out, int64_t in, int64_t stride) {
-    for (int64_t o = 0; o < out; o += LANES)
+void weights_out(const float* from, float* to, float* near, int64_t out, int64_t in, int64_t stride) {
+    for (int64_t o = 0; o < out; o += LANES) {
+        const int64_t rows = at_most_lanes(out - o);
         for (int64_t k = 0; k < in; k += LANES)
-            transpose_tile(from + k * stride + o, stride, to + o * in + k, in, at_most_lanes(in - k),
-                           at_most_lanes(out - o), false);
+            transpose_tile(from + k * stride + o, stride, near + k, in, at_most_lanes(in - k), rows, false);
+        memcpy(to + o * in, near, 4 * rows * in);
+    }
 }
 
 }  // namespace
