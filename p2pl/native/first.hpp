@@ -18,12 +18,11 @@ struct Batch {
     const float** apart;     // (n) each sample's next input that is not zero, in the course of a sweep
     uint64_t* any;           // (chunks) a bit for each input that is not zero in some sample
     uint64_t* who;           // (chunks * CHUNK) for each input the samples in which it is not zero
+    float* value;            // (chunks * CHUNK, n) and what it is there
     float* sum;              // (n) of each sample's inputs that are not zero
 };
 
 constexpr int64_t NARROW = 48;
-constexpr int64_t PACE = 10;  // rows of weights that are updated in one go
-constexpr int WINDOW = 32;  // inputs whose weights, velocities and errors fit in L1 together, if most layers are narrow
 
 struct First {
     const Job& job;
@@ -48,6 +47,7 @@ struct First {
         batch.apart = arena.take<const float*>(samples);
         batch.any = arena.take<uint64_t>(chunks);
         batch.who = arena.take<uint64_t>(chunks * CHUNK);
+        batch.value = arena.take<float>(sparse ? chunks * CHUNK * samples : 0);
         batch.sum = arena.take<float>(samples);
         batch.z = arena.take<float>(samples * layer.stride);
     }
@@ -77,6 +77,7 @@ struct First {
         for (int64_t r = 0; r < batch.n; ++r) {
             const int64_t sample = batch.samples[r];
             for (int64_t c = 0; c < chunks; ++c) batch.any[c] |= active(sample, c);
+            batch.apart[r] = job.apart + job.begins[sample];
             if (shifted()) batch.sum[r] = sum_of(job.apart + job.begins[sample], job.apart + job.begins[sample + 1]);
         }
     }
@@ -101,14 +102,11 @@ struct First {
         }
     }
 
-    // Asks for a share, number i of `shares`, of one chunk of the inputs of batch number t.
-    INLINE void expect(int64_t t, int64_t c, int64_t i, int64_t shares) const {
-        constexpr int64_t lines = CHUNK / LINE + 1;  // rows begin anywhere in a line
-        const int64_t begin = job.cuts[t], all = (job.cuts[t + 1] - begin) * lines;
-        for (int64_t line = i * all / shares; line < (i + 1) * all / shares; ++line) {
-            const int64_t k = c * CHUNK + line % lines * LINE, last = end(c) - 1;
-            __builtin_prefetch(job.inputs + job.order[begin + line / lines] * layer.in + (k < last ? k : last));
-        }
+    // Asks for one chunk of the inputs of sample number r of batch number t.
+    INLINE void expect(int64_t t, int64_t r, int64_t c) const {
+        const float* from = job.inputs + job.order[job.cuts[t] + r] * layer.in;
+        for (int64_t k = c * CHUNK; k < end(c); k += LINE) __builtin_prefetch(from + k);
+        __builtin_prefetch(from + end(c) - 1);  // they begin anywhere in a line
     }
 
     // Brings a row that had no part in some steps to where it is after `steps` of them.
@@ -125,9 +123,11 @@ struct First {
         }
     }
 
-    // A device's phase begins, and ends.
-    void begin() const {
+    // A device's phase begins, with batch number `first` of those before `last`, and ends.
+    void begin(int64_t first, int64_t last) const {
         memset(done, 0, 8 * layer.in);
+        for (int64_t i = job.cuts[first]; sparse && i < job.cuts[last]; ++i)
+            __builtin_prefetch(job.begins + job.order[i]);  // or `expect_sparse` would wait for them
         if (shifted()) common.begin(layer);
     }
 
@@ -139,14 +139,15 @@ struct First {
     bool shifted() const { return sparse && job.base != 0; }
 
     // One chunk of the update with a batch, and of the forward product with the next. coming, at: the batch and chunk
-    // whose inputs are asked for meanwhile, some at a time: few misses can be under way together, and weights miss, too.
+    // whose inputs are asked for meanwhile, a few at a time: few misses can be under way at once, and weights miss, too.
     void sweep_chunk(const Batch* before, const Batch* next, int64_t c, int64_t coming, int64_t at) const {
-        const int64_t begin = c * CHUNK, count = end(c) - begin, shares = (count + PACE - 1) / PACE;
-        for (int64_t i = 0; i < shares; ++i) {
-            const int64_t k = i * PACE, some = count - k < PACE ? count - k : PACE;
-            if (coming) expect(coming, at, i, shares);
-            if (before)
-                update(layer, step, before->x + begin * before->n + k, before->n, before->z, begin + k, some);
+        const int64_t begin = c * CHUNK, count = end(c) - begin;
+        const int64_t asked = coming ? job.cuts[coming + 1] - job.cuts[coming] : 0;
+        const int64_t pace = 2 * (before && many(before->n, layer.vectors) ? MOST_ROWS : FEW_ROWS);
+        for (int64_t k = 0, r = 0; k < count; k += pace) {
+            const int64_t some = count - k < pace ? count - k : pace;
+            for (; r * count < asked * (k + some); ++r) expect(coming, r, at);
+            if (before) update(layer, step, before->x + begin * before->n + k, before->n, before->z, begin + k, some);
         }
         if (!next) return;
         gather(*next, c);
@@ -154,48 +155,42 @@ struct First {
                       layer.vectors, layer.stride);
     }
 
-    // The same of sparse inputs, a window of each chunk after another: what the update leaves in L1 is multiplied there.
+    // The same of sparse inputs.
     void sweep_sparse(const Batch* before, const Batch* next, int64_t c, int64_t steps) const {
-        for (uint64_t window = (1ull << WINDOW) - 1; window; window <<= WINDOW) {
-            const uint64_t moved = before ? before->any[c] & window : 0;
-            if (before) update_sparse(*before, c, moved, steps);
-            if (!next) continue;
-            for (uint64_t rows = next->any[c] & window & ~moved; rows; rows &= rows - 1)
-                settle(c * CHUNK + __builtin_ctzll(rows), steps);
-            forward_sparse(*next, c, window);
-        }
+        const uint64_t moved = before ? before->any[c] : 0;
+        if (before) update_sparse(*before, c, steps);
+        if (!next) return;
+        for (uint64_t rows = next->any[c] & ~moved; rows; rows &= rows - 1)
+            settle(c * CHUNK + __builtin_ctzll(rows), steps);
+        forward_sparse(*next, c);
     }
 
-    void update_sparse(const Batch& batch, int64_t c, uint64_t rows, int64_t steps) const {
-        for (; rows; rows &= rows - 1) {
+    void update_sparse(const Batch& batch, int64_t c, int64_t steps) const {
+        for (uint64_t rows = batch.any[c]; rows; rows &= rows - 1) {
             const int64_t k = c * CHUNK + __builtin_ctzll(rows);
             done[k] = steps;
             for (int64_t part = 0, j = 0; part < parts; ++part) {
                 const int64_t next = (part + 1) * layer.vectors / parts, o = j * LANES, place = k * layer.stride + o;
-                sparse_update_of(next - j, step, batch.who[k], batch.apart, batch.z + o, layer.stride,
+                sparse_update_of(next - j, step, batch.who[k], batch.value + k * batch.n, batch.z + o, layer.stride,
                                  layer.weight + place, layer.velocity + place);
                 j = next;
             }
-            for (uint64_t word = batch.who[k]; word; word &= word - 1) ++batch.apart[__builtin_ctzll(word)];
         }
     }
 
-    void forward_sparse(const Batch& batch, int64_t c, uint64_t window) const {
+    void forward_sparse(const Batch& batch, int64_t c) const {
         const float* weight = layer.weight + c * CHUNK * layer.stride;
         for (int64_t r = 0; r < batch.n; ++r) {
-            const uint64_t mask = active(batch.samples[r], c) & window;
+            const uint64_t mask = active(batch.samples[r], c);
             for (int64_t part = 0, j = 0; part < parts; ++part) {
                 const int64_t next = (part + 1) * layer.vectors / parts, o = j * LANES;
                 sparse_forward_of(next - j, mask, batch.apart[r], weight + o, layer.stride,
-                                  batch.z + r * layer.stride + o, batch.who + c * CHUNK, 1ull << r);
+                                  batch.z + r * layer.stride + o, batch.who + c * CHUNK, 1ull << r,
+                                  batch.value + c * CHUNK * batch.n + r, batch.n);
                 j = next;
             }
             batch.apart[r] += __builtin_popcountll(mask);
         }
-    }
-
-    void rewind(const Batch& batch) const {
-        for (int64_t r = 0; r < batch.n; ++r) batch.apart[r] = job.apart + job.begins[batch.samples[r]];
     }
 
     // The update with the batch before, if any, and the forward product with the next, if any. steps: how many are done
@@ -205,8 +200,6 @@ struct First {
         if (before && shifted()) common.update(layer, step, base(), before->z, before->n, before->sum);
         if (next && shifted()) common.forward(layer, base(), next->z, next->n, next->sum);
         else if (next) memset(next->z, 0, 4 * next->n * layer.stride);
-        if (sparse && before) rewind(*before);
-        if (sparse && next) rewind(*next);
         for (int64_t i = 0; sparse && i < chunks; ++i) {
             if (coming) expect_sparse(coming, i);
             sweep_sparse(before, next, i, steps);

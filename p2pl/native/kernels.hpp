@@ -178,13 +178,16 @@ void update_by(const Step& step, const float* x, int64_t n, const float* delta, 
     if (k < count) rows([&](auto... rest) { update_last<ROWS - 1, PLAIN>(count - k, rest...); });
 }
 
-// One chunk of the update: `count` rows of weights, w. Of few samples small tiles are done soon, and the weights of the
-// next one arrive meanwhile: both fit in the processor's window of instructions.
+// Rows of a tile. Of few samples small tiles are done soon, and the weights of the next one arrive meanwhile: both fit
+// in the processor's window of instructions.
+constexpr int MOST_ROWS = REGISTERS == 32 ? 8 : 4, FEW_ROWS = REGISTERS == 32 ? 5 : 4;
+INLINE bool many(int64_t n, int64_t vectors) { return n > 24 || vectors == 1; }
+
+// `count` rows of weights, at most a chunk.
 template <bool PLAIN>
 void update_chunk(const Step& step, const float* x, int64_t n, const float* delta, int64_t stride, int64_t count,
                   float* w, float* v, const float* drift, int64_t vectors) {
-    constexpr int most = REGISTERS == 32 ? 8 : 4, few = REGISTERS == 32 ? 5 : 4;
-    const auto chunk = n > 24 || vectors == 1 ? update_by<most, PLAIN> : update_by<few, PLAIN>;
+    const auto chunk = many(n, vectors) ? update_by<MOST_ROWS, PLAIN> : update_by<FEW_ROWS, PLAIN>;
     chunk(step, x, n, delta, stride, count, w, v, drift, vectors);
 }
 

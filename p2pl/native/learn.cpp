@@ -125,7 +125,7 @@ struct Device {
         if (job.velocity) bring(job.velocity + place, &Layer::velocity, &Layer::bias_velocity);
         else stop();
         if (job.drift) bring_drift(job.drift + place, steps);
-        first.begin();
+        first.begin(begin, begin + steps);
         for (int64_t t = 0; t < steps; ++t) {
             Batch& now = batches[t % 2];
             first.take(now, begin + t);

@@ -7,23 +7,24 @@ namespace {
 
 constexpr int WIDEST = REGISTERS == 32 ? 16 : 12;  // vectors of one row that stay in registers
 
-// One sample; x has only the inputs that are not zero. Each of them is told the sample's bit.
+// One sample; x has only the inputs that are not zero. They are noted, input by input, for the update: the sample's bit
+// in `who`, their values in the sample's column of `column`.
 template <int WIDTH>
 void sparse_forward(uint64_t mask, const float* x, const float* w, int64_t stride, float* z, uint64_t* who,
-                    uint64_t bit) {
+                    uint64_t bit, float* column, int64_t n) {
     Vector sum[WIDTH] = {};
     for (; mask; mask &= mask - 1) {
         const int64_t k = __builtin_ctzll(mask);
         const float value = *x++, *row = w + k * stride;
-        who[k] |= bit;
+        who[k] |= bit, column[k * n] = value;
         UNROLL for (int j = 0; j < WIDTH; ++j) sum[j] += value * load(row + j * LANES);
     }
     UNROLL for (int j = 0; j < WIDTH; ++j) store(z + j * LANES, load(z + j * LANES) + sum[j]);
 }
 
-// One row of weights; x[r] points to its input in sample r.
+// One row of weights; x[r] is its input in sample r, if the mask has it.
 template <int WIDTH>
-void sparse_update(const Step& step, uint64_t mask, const float* const* x, const float* delta, int64_t stride,
+void sparse_update(const Step& step, uint64_t mask, const float* x, const float* delta, int64_t stride,
                    float* w, float* v) {
     Vector sum[WIDTH] = {};
     const float keep = step.keep, through = step.through;
@@ -31,7 +32,7 @@ void sparse_update(const Step& step, uint64_t mask, const float* const* x, const
         UNROLL for (int j = 0; j < WIDTH; ++j) sum[j] = keep * load(v + j * LANES);
     for (; mask; mask &= mask - 1) {
         const int64_t r = __builtin_ctzll(mask);
-        const float value = *x[r], *error = delta + r * stride;
+        const float value = x[r], *error = delta + r * stride;
         UNROLL for (int j = 0; j < WIDTH; ++j) sum[j] += value * load(error + j * LANES);
     }
     if (!step.plain) {
