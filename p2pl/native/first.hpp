@@ -126,8 +126,10 @@ struct First {
     // A device's phase begins, with batch number `first` of those before `last`, and ends.
     void begin(int64_t first, int64_t last) const {
         memset(done, 0, 8 * layer.in);
-        for (int64_t i = job.cuts[first]; sparse && i < job.cuts[last]; ++i)
-            __builtin_prefetch(job.begins + job.order[i]);  // or `expect_sparse` would wait for them
+        for (int64_t i = job.cuts[first]; i < job.cuts[last]; ++i) {  // what lies anywhere, but is small
+            if (sparse) __builtin_prefetch(job.begins + job.order[i]);
+            if (job.classes) __builtin_prefetch(job.classes + job.order[i]);
+        }
         if (shifted()) common.begin(layer);
     }
 

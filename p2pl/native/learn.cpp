@@ -26,24 +26,28 @@ Step step_of(const Job& job) {
     return step;
 }
 
+constexpr int64_t FAR = 16 << 20;  // bytes
+
 // One device at a time, in memory that serves all of them.
 struct Device {
     const Job& job;
     const Step step;
     Layer* layers;
-    float* near;  // (LANES, inputs of the widest layer) weights on their way
+    float* near;     // (LANES, inputs of the widest layer) weights on their way
+    const bool far;  // the models of all devices fit in no cache
     First first;
     Batch batches[2];
     Packed packed;  // for outputs alone, of sparse inputs
 
     Device(const Job& job, Layer* layers, int64_t samples)
-        : job(job), step(step_of(job)), layers(layers), first(job, step, layers[0], samples) {}
+        : job(job), step(step_of(job)), layers(layers), far(4 * job.devices * job.parameters > FAR),
+          first(job, step, layers[0], samples) {}
 
     void take(Arena& arena, int64_t samples, int64_t steps) {
         for (int64_t l = 0; l < job.layers; ++l) layers[l].take(arena, samples, l == 0, job.drift != nullptr);
         int64_t widest = 0;
         for (int64_t l = 0; l < job.layers; ++l) widest = larger(widest, layers[l].in);
-        near = arena.take<float>(LANES * widest);
+        near = arena.take<float>(LANES * widest + LINE);
         for (Batch& batch : batches) first.take(arena, batch, samples);
         first.take(arena, steps);
         if (job.out && job.active) packed.take(arena, job);
@@ -78,7 +82,7 @@ struct Device {
     void take_back(float* row, float* Layer::*weight, float* Layer::*bias) {
         walk(row, [&](float* to, Layer& layer, bool is_bias) {
             if (is_bias) memcpy(to, layer.*bias, 4 * layer.out);
-            else weights_out(layer.*weight, to, near, layer.out, layer.in, layer.stride);
+            else weights_out(layer.*weight, to, near, layer.out, layer.in, layer.stride, far);
         });
     }
 

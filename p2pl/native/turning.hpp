@@ -2,6 +2,9 @@
 //
 //   backward  B[n][k] = sum_o D[n][o] W[k][o]
 #pragma once
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 #include <string.h>
 
 #include "kernels.hpp"
@@ -98,10 +101,28 @@ INLINE void transpose_tile(const float* from, int64_t from_stride, float* to, in
     for (int64_t i = 0; i < columns; ++i) store_some(to + i * to_stride, tile[i], padded ? LANES : rows);
 }
 
+#if defined(__AVX512F__)
+INLINE void stream(float* to, Vector value) { _mm512_stream_ps(to, reinterpret_cast<__m512>(value)); }
+#elif defined(__AVX2__)
+INLINE void stream(float* to, Vector value) { _mm256_stream_ps(to, reinterpret_cast<__m256>(value)); }
+#else
+INLINE void stream(float* to, Vector value) { store(to, value); }
+#endif
+
+// Copies `count` numbers; from and to begin at the same place in a line.
+INLINE void stream_all(const float* from, float* to, int64_t count) {
+    const int64_t head = (LINE - reinterpret_cast<uintptr_t>(to) / 4 % LINE) % LINE;
+    int64_t i = head < count ? head : count;
+    memcpy(to, from, 4 * i);
+    for (; i + LINE <= count; i += LINE)
+        UNROLL for (int64_t j = 0; j < LINE; j += LANES) stream(to + i + j, load(from + i + j));
+    memcpy(to + i, from + i, 4 * (count - i));
+}
+
 INLINE int64_t at_most_lanes(int64_t count) { return count < LANES ? count : LANES; }
 
 // Weights (out, in), as the caller has them, to scratch (in, stride), and back. LANES rows of the caller's at a time, by
-// way of `near` (LANES, in): far memory is fast when it is passed through in one line, not by the tiles of many.
+// way of `near` (LANES, in, and a line): far memory is fast when it is passed through in one line, not by tiles of many.
 void weights_in(const float* from, float* to, float* near, int64_t out, int64_t in, int64_t stride) {
     for (int64_t o = 0; o < out; o += LANES) {
         const int64_t rows = at_most_lanes(out - o);
@@ -111,12 +132,15 @@ void weights_in(const float* from, float* to, float* near, int64_t out, int64_t 
     }
 }
 
-void weights_out(const float* from, float* to, float* near, int64_t out, int64_t in, int64_t stride) {
-    for (int64_t o = 0; o < out; o += LANES) {
+// `past`: by stores past the caches, which do not read first what they overwrite.
+void weights_out(const float* from, float* to, float* near, int64_t out, int64_t in, int64_t stride, bool past) {
+    for (int64_t o = 0; o < out; o += LANES, to += LANES * in) {
         const int64_t rows = at_most_lanes(out - o);
+        float* here = near + reinterpret_cast<uintptr_t>(to) / 4 % LINE;  // where lines begin as they do there
         for (int64_t k = 0; k < in; k += LANES)
-            transpose_tile(from + k * stride + o, stride, near + k, in, at_most_lanes(in - k), rows, false);
-        memcpy(to + o * in, near, 4 * rows * in);
+            transpose_tile(from + k * stride + o, stride, here + k, in, at_most_lanes(in - k), rows, false);
+        if (past) stream_all(here, to, rows * in);
+        else memcpy(to, here, 4 * rows * in);
     }
 }
 
