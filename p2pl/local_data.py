@@ -111,7 +111,7 @@ class LocalData:
         """
         size = plan.counts[some.start, step]
         rows = plan.rows[some, step, :size]
-        inputs = self.inputs[rows]
+        inputs = self.inputs.index_select(0, rows.flatten()).view(*rows.shape, *self.inputs.shape[1:])  # 3 x indexing
         if plan.views is not None:
             inputs = flip_crop(inputs, plan.views[some, step, :size])
         return inputs, self.targets[rows]

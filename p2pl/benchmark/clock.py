@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from p2pl.native.library import loaded
+
 Task = Callable[[], object]
 PRODUCTS = (512, 1024)  # sizes of the square matrices whose products give the peak
 SHORTEST = 0.02  # seconds: what takes less is repeated within one measurement
@@ -51,24 +53,27 @@ def times_as_fast(own: list[float], other: list[float]) -> float:
     return median(b / a for a, b in zip(own, other, strict=True))
 
 
-def flops_per_second(seconds: float) -> float:
-    """The peak of this core as torch reaches it: the best rate of large float32 products.
+def flops_per_second(seconds: float) -> tuple[float, str]:
+    """The peak of this core's float32 arithmetic, and by what it was found.
 
-    As `torch.mm` (MKL, say) and as a 1 x 1 convolution (oneDNN), for neither is the faster one everywhere. A core's
-    nominal peak is some 5 to 15 % above it.
+    By the native library, where it is built: multiply-adds in registers. Else as torch reaches it, the best rate of
+    large products, by `torch.mm` (MKL, say) and by oneDNN, for neither is the faster one everywhere.
     """
+    library = loaded()
+    if library is not None:
+        times = 1_000_000
+        found = in_turn({"peak": lambda: library.turn_over(times)}, seconds)
+        return library.turn_over(times) / min(found["peak"]), f"multiply-adds in registers, {library.chosen}"
     best = 0.0
     for size in PRODUCTS:
         a, b = torch.randn(size, size), torch.randn(size, size)
-        image = a.view(1, size, -1, 16).contiguous(memory_format=torch.channels_last)
-        kernel = b.view(size, size, 1, 1).contiguous(memory_format=torch.channels_last)
-        tasks: dict[str, Task] = {
-            "product": lambda a=a, b=b: torch.mm(a, b),  # type: ignore[misc]
-            "convolution": lambda image=image, kernel=kernel: F.conv2d(image, kernel),  # type: ignore[misc]
-        }
+        tasks: dict[str, Task] = {"MKL": lambda a=a, b=b: torch.mm(a, b)}  # type: ignore[misc]
+        if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+            c, d = a.to_mkldnn(), b.to_mkldnn()
+            tasks["oneDNN"] = lambda c=c, d=d: F.linear(c, d)  # type: ignore[misc]
         found = in_turn(tasks, seconds / len(PRODUCTS))
         best = max(best, 2 * size**3 / min(map(min, found.values())))
-    return best
+    return best, "best large product"
 
 
 def machine() -> dict[str, Any]:

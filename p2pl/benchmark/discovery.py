@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -43,6 +43,15 @@ class Peer(Protocol):
 
     def parameters(self) -> Tensor:
         """(K, P), in the order of `Material.draws`."""
+        ...
+
+
+@runtime_checkable
+class Evaluating(Peer, Protocol):
+    """One whose whole rounds can be compared, too."""
+
+    def evaluate(self) -> object:
+        """Loss and accuracy on all test images, of each device's model and of the average of them."""
         ...
 
 

@@ -94,8 +94,9 @@ class Job:
 class Material:
     """A job with everything in place, which all its peers share.
 
-    inputs (N, 784) and targets (N,): all training samples. draws (K, P): first parameters, in the order of a torch
-    module's. weights (K, K): sparse mixing weights; row k is what device k gives to itself and to its neighbours.
+    inputs (N, 784) and targets (N,): all training samples; tests: both of all test samples. draws (K, P): first
+    parameters, in the order of a torch module's. weights (K, K): sparse mixing weights; row k is what device k gives to
+    itself and to its neighbours.
     """
 
     def __init__(self, job: Job) -> None:
@@ -105,6 +106,7 @@ class Material:
         setting = prepare(self.experiment, known=self.dataset)
         self._local = setting.work.data
         self.inputs, self.targets = self._local.inputs.flatten(1), self._local.targets
+        self.tests = torch.from_numpy(self.dataset.x_test).flatten(1), torch.from_numpy(self.dataset.y_test)
         self.draws: Tensor = setting.draw()
 
     def batches(self, device: int) -> Iterator[Tensor]:

@@ -29,6 +29,7 @@ MIXING = {
 ROUNDS = {
     "engine": ("engine", "{}"),
     "ms": ("ms a round", "{:.0f}"),
+    "ratio_to_plain_loop": ("x loop", "{:.2f}"),
     "learning_percent": ("% learning", "{:.1f}"),
     "mixing_percent": ("% mixing", "{:.1f}"),
     "evaluation_percent": ("% evaluation", "{:.1f}"),
@@ -45,7 +46,7 @@ def show(outcome: dict[str, Any], console: Console) -> None:
         f"{job['devices']} devices, hidden {widths} (P = {job['parameters']:,}), batch {job['batch']},"
         f" {job['samples']} samples each: {job['flops_per_device_step'] / 1e6:.2f} MFLOP a device-step\n"
         f"{machine['processor']}, 1 of {machine['cores']} cores, torch {machine['torch']}:"
-        f" peak {machine['fma_peak_gflops']:.0f} GFLOP/s (best large product),"
+        f" peak {machine['fma_peak_gflops']:.0f} GFLOP/s ({machine['fma_peak_by']}),"
         f" copy {machine['copy_gb_per_second']:.0f} GB/s\nus of CPU per device-step (step); x: times as fast as the"
         f" plain loop; MB beyond data and parameters for {job['memory_devices']} devices, also in K x P floats",
         highlight=False,

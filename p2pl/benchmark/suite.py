@@ -9,15 +9,17 @@ from typing import Any
 
 import torch
 
+from p2pl.algorithms.p2pl import P2PL
 from p2pl.benchmark import clock, memory
 from p2pl.benchmark.clock import in_turn, times_as_fast
-from p2pl.benchmark.discovery import Found, Maker, Peer
+from p2pl.benchmark.discovery import Evaluating, Found, Maker, Peer
 from p2pl.benchmark.job import KINDS, Job, Material
-from p2pl.benchmark.peers.ours import ENGINES, Ours
+from p2pl.benchmark.peers.ours import ENGINES
 
 YARDSTICK = "plain_loop"
 GRAPHS = {"ring": 2, "10-regular": 10}
 MOST_IN_ROUNDS = 30  # devices: an evaluation is long, and the shares of a round hardly depend on their number
+PARTS = {"learning": "epoch", "mixing": "mix", "evaluation": "evaluate"}  # of a round: the methods of a peer
 Row = dict[str, Any]
 Say = Callable[[str], None]
 
@@ -55,11 +57,11 @@ QUICK = Plan(
 def measure(plan: Plan, found: Found, say: Say) -> dict[str, Any]:
     """All sections. say: told what is being measured now. Uses one thread of torch, and leaves it so."""
     torch.set_num_threads(1)
-    say("peak of floating-point products")
-    before = clock.flops_per_second(min(4.0, plan.seconds / 4))
+    say("peak of floating-point arithmetic")
+    before, by = clock.flops_per_second(min(4.0, plan.seconds / 4))
     rows = [row for inputs in KINDS for row in epochs(plan, inputs, found, say)]
     # Once more, for a machine that was slow for a moment must not make the engines look good.
-    peak = max(before, clock.flops_per_second(min(4.0, plan.seconds / 4)))
+    peak = max(before, clock.flops_per_second(min(4.0, plan.seconds / 4))[0])
     for row in rows:
         row["percent_of_fma_peak"] = 100 * plan.job.flops * row["device_steps_per_second"] / peak
     remember(plan, rows, say)
@@ -70,7 +72,7 @@ def measure(plan: Plan, found: Found, say: Say) -> dict[str, Any]:
         "rounds": rounds(plan, found, say),
         "growth": [row for by in plan.growth for row in grown(plan, by, found, say)],
         "missing": [{"engine": name, "why": why} for name, why in found.missing.items()],
-        "machine": clock.machine() | {"fma_peak_gflops": peak / 1e9, "copy_gb_per_second": copy},
+        "machine": clock.machine() | {"fma_peak_gflops": peak / 1e9, "fma_peak_by": by, "copy_gb_per_second": copy},
         "job": {name: getattr(plan.job, name) for name in ("devices", "hidden", "batch", "samples", "degree")}
         | {"parameters": plan.job.parameters, "flops_per_device_step": plan.job.flops, "tests": plan.job.tests}
         | {"memory_devices": plan.memory_devices},
@@ -160,26 +162,23 @@ def mixings(plan: Plan, found: Found, say: Say) -> tuple[list[Row], float]:
 
 
 def rounds(plan: Plan, found: Found, say: Say) -> list[Row]:
-    """What the parts of a whole round of our engines cost, with the evaluations that a spec has by default."""
+    """What whole rounds and their parts cost all that can evaluate, with the evaluations that a spec has by default."""
     job = replace(plan.job, inputs="sparse", devices=min(plan.job.devices, MOST_IN_ROUNDS))
     say(f"whole rounds of {job.devices} devices")
-    ours = {name: peer for name, peer in made(own(found), job).items() if isinstance(peer, Ours)}
-    evaluated = job.experiment().evaluation
-    rows = []
-    for name, peer in ours.items():
-        parts = {"learning": peer.epoch, "mixing": peer.mix, "evaluation": peer.evaluate}
-        ms = {part: 1e3 * median(times) for part, times in in_turn(parts, plan.seconds / 4, least=2).items()}
-        count = len(peer.setting.algorithm.phases) / evaluated.every  # after every phase of the rounds that are due
-        ms["evaluation"] *= count
+    peers = {name: peer for name, peer in made(dict(found.makers), job).items() if isinstance(peer, Evaluating)}
+    each = {part: {name: getattr(peer, method) for name, peer in peers.items()} for part, method in PARTS.items()}
+    times = {part: in_turn(tasks, plan.seconds / 4, least=2) for part, tasks in each.items()}
+    # After every phase of the rounds that are due.
+    count = len(P2PL.phases) / job.experiment().evaluation.every
+    rows: list[Row] = []
+    for name in peers:
+        ms = {part: 1e3 * median(times[part][name]) * (count if part == "evaluation" else 1) for part in PARTS}
         total = sum(ms.values())
         row: Row = {"engine": name, "devices": job.devices, "ms": total, "evaluations": count}
         row |= {f"{part}_percent": 100 * value / total for part, value in ms.items()}
         rows.append(row | {"us_per_device_step": 1e3 * total / job.steps})
-    return rows
-
-
-def own(found: Found) -> dict[str, Maker]:
-    return {name: maker for name, maker in found.makers.items() if name in ENGINES}
+    loop = {row["engine"]: row["ms"] for row in rows}.get(YARDSTICK)
+    return [row | {"ratio_to_plain_loop": None if loop is None else loop / row["ms"]} for row in rows]
 
 
 def grown(plan: Plan, by: str, found: Found, say: Say) -> Iterator[Row]:

@@ -1,5 +1,5 @@
-// What the library offers to ctypes: which instruction sets there are; learning and mixing with one of them; orders of
-// samples; selecting.
+// What the library offers to ctypes: which instruction sets there are; learning and mixing with one of them, and the
+// peak of its arithmetic; orders of samples; selecting.
 #include <string.h>
 
 #include "job.hpp"
@@ -9,14 +9,17 @@
 namespace portable {
 int learn(const Job& job);
 void mix(const Exchange& exchange);
+double turn_over(int64_t times, float* x);
 }
 #ifdef P2PL_X86
 namespace avx2 {
 int learn(const Job& job);
 void mix(const Exchange& exchange);
+double turn_over(int64_t times, float* x);
 }
 namespace avx512 {
 int learn(const Job& job);
+double turn_over(int64_t times, float* x);
 }
 #endif
 
@@ -48,6 +51,15 @@ EXPORT void p2pl_mix(const char* set, const Exchange* exchange) {
     if (strcmp(set, "portable")) return avx2::mix(*exchange);
 #endif
     portable::mix(*exchange);
+}
+
+// Floating-point operations: how many there were. See peak.cpp.
+EXPORT double p2pl_turn_over(const char* set, int64_t times, float* x) {
+#ifdef P2PL_X86
+    if (!strcmp(set, "avx512")) return avx512::turn_over(times, x);
+    if (!strcmp(set, "avx2")) return avx2::turn_over(times, x);
+#endif
+    return portable::turn_over(times, x);
 }
 
 EXPORT void p2pl_draw(const Orders* orders) {

@@ -22,7 +22,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     FLAGS.append("-DP2PL_X86")
     SETS |= {"avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx2", "-mfma", "-mavx512f", "-mprefer-vector-width=512"]}
 UNITS: list[tuple[str, str | None]] = [(file, None) for file in ("api.cpp", "orders.cpp", "select.cpp")]
-UNITS += [("learn.cpp", name) for name in SETS]
+UNITS += [(file, name) for file in ("learn.cpp", "peak.cpp") for name in SETS]
 UNITS += [("mix.cpp", name) for name in SETS if name != "avx512"]  # memory bounds it: longer vectors gain nothing
 
 

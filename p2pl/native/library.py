@@ -102,6 +102,10 @@ class Library:
         """Other Python threads run meanwhile."""
         self.handle.p2pl_draw(ctypes.byref(orders))
 
+    def turn_over(self, times: int) -> float:
+        """Multiply and add in registers, `times` over; how many floating-point operations that were."""
+        return float(self.handle.p2pl_turn_over(self.chosen.encode(), WHOLE(times), ctypes.byref(ctypes.c_float(0.5))))
+
     def select(self, selection: Selection) -> None:
         """Other Python threads run meanwhile."""
         self.handle.p2pl_select(ctypes.byref(selection))
@@ -125,4 +129,6 @@ def loaded() -> Library | None:
 
 @cache
 def _handle(path: Path) -> ctypes.CDLL:
-    return ctypes.CDLL(str(path))
+    handle = ctypes.CDLL(str(path))
+    handle.p2pl_turn_over.restype = REAL
+    return handle
