@@ -92,12 +92,14 @@ struct First {
         }
     }
 
-    // Asks for a share, number i of `chunks`, of the samples of batch number t: they lie anywhere in memory.
+    // Asks for a share, number i of `chunks`, of the samples of batch number t: they lie anywhere in memory. (Inline: GCC
+    // leaves out calls of functions that only prefetch.)
     INLINE void expect_sparse(int64_t t, int64_t i) const {
         const int64_t begin = job.cuts[t], n = job.cuts[t + 1] - begin;
         for (int64_t r = begin + i * n / chunks; r < begin + (i + 1) * n / chunks; ++r) {
             const int64_t sample = job.order[r];
-            for (int64_t k = job.begins[sample]; k < job.begins[sample + 1]; k += LINE) __builtin_prefetch(job.apart + k);
+            const float *from = job.apart + job.begins[sample], *last = job.apart + job.begins[sample + 1];
+            for (; from < last; from += LINE) __builtin_prefetch(from);
             for (int64_t c = 0; c < chunks; c += 8) __builtin_prefetch(job.active + sample * chunks + c);
         }
     }
@@ -141,7 +143,7 @@ struct First {
     bool shifted() const { return sparse && job.base != 0; }
 
     // One chunk of the update with a batch, and of the forward product with the next. coming, at: the batch and chunk
-    // whose inputs are asked for meanwhile, a few at a time: few misses can be under way at once, and weights miss, too.
+    // whose inputs are asked for meanwhile, a few at a time, for few misses can be under way at once: weights miss, too.
     void sweep_chunk(const Batch* before, const Batch* next, int64_t c, int64_t coming, int64_t at) const {
         const int64_t begin = c * CHUNK, count = end(c) - begin;
         const int64_t asked = coming ? job.cuts[coming + 1] - job.cuts[coming] : 0;
