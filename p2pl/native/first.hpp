@@ -92,8 +92,8 @@ struct First {
         }
     }
 
-    // Asks for a share, number i of `chunks`, of the samples of batch number t: they lie anywhere in memory. (Inline: GCC
-    // leaves out calls of functions that only prefetch.)
+    // Asks for a share, number i of `chunks`, of the samples of batch number t: they lie anywhere in memory. (Inline, for
+    // GCC leaves out calls of functions that only prefetch.)
     INLINE void expect_sparse(int64_t t, int64_t i) const {
         const int64_t begin = job.cuts[t], n = job.cuts[t + 1] - begin;
         for (int64_t r = begin + i * n / chunks; r < begin + (i + 1) * n / chunks; ++r) {
@@ -143,7 +143,7 @@ struct First {
     bool shifted() const { return sparse && job.base != 0; }
 
     // One chunk of the update with a batch, and of the forward product with the next. coming, at: the batch and chunk
-    // whose inputs are asked for meanwhile, a few at a time, for few misses can be under way at once: weights miss, too.
+    // whose inputs are asked for meanwhile, a few at a time: not many misses can be under way, and weights miss, too.
     void sweep_chunk(const Batch* before, const Batch* next, int64_t c, int64_t coming, int64_t at) const {
         const int64_t begin = c * CHUNK, count = end(c) - begin;
         const int64_t asked = coming ? job.cuts[coming + 1] - job.cuts[coming] : 0;
