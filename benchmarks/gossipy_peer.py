@@ -49,11 +49,12 @@ class Gossipy:
 
     differs: ClassVar[str] = (
         "its own order of samples; merging gives equal weights to all that is heard (as the job's weights do on a"
-        " regular graph; they cannot be set in this handler); the simulator's event loop is left out"
+        " regular graph; they cannot be set in this handler); the simulator's event loop is left out; evaluation is of"
+        " each device's model, by its own scores, not of the average model"
     )
 
     def __init__(self, material: Material) -> None:
-        job, self.weights = material.job, material.weights
+        job, self.weights, self.tests = material.job, material.weights, material.tests
         sgd = {"lr": job.lr, "momentum": job.momentum}
         self.handlers: list[Any] = []
         self.data: list[tuple[Tensor, Tensor]] = []
@@ -78,6 +79,9 @@ class Gossipy:
         received = [[CACHE.pop(key) for key in keys] for keys in sent]
         for handler, others in zip(self.handlers, received, strict=True):
             handler._merge(others)
+
+    def evaluate(self) -> list[Any]:
+        return [handler.evaluate(self.tests) for handler in self.handlers]
 
     @torch.no_grad()
     def parameters(self) -> Tensor:

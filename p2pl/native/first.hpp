@@ -92,7 +92,7 @@ struct First {
         }
     }
 
-    // Asks for a share, number i of `chunks`, of the samples of batch number t: they lie anywhere in memory. (Inline, for
+    // Asks for a share, number i of `chunks`, of the samples of batch number t: they lie anywhere in memory. (Inline:
     // GCC leaves out calls of functions that only prefetch.)
     INLINE void expect_sparse(int64_t t, int64_t i) const {
         const int64_t begin = job.cuts[t], n = job.cuts[t + 1] - begin;
