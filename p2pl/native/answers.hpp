@@ -1,5 +1,6 @@
 // Outputs for samples that all devices share. Of sparse inputs the places of those that are not zero are listed, once
-// for all devices, and the first layer adds up the rows of weights that they multiply, one sample after another.
+// for all devices, and the first layer adds up the rows of weights that they multiply, one sample after another. Wide
+// layers go chunk by chunk, as when they learn: the rows of a chunk stay in L1 for all samples of a batch.
 #pragma once
 #include "first.hpp"
 
@@ -32,6 +33,8 @@ INLINE void packed_sum_of(int64_t width, Rest... rest) {
     }
     packed_sum<WIDTH>(rest...);
 }
+
+INLINE bool wide(const Layer& layer) { return layer.out >= 80; }
 
 // The samples of a job's batches, in their order.
 struct Packed {

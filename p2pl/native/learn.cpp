@@ -149,7 +149,7 @@ struct Device {
         float* out = job.out + device * job.cuts[job.first[1]] * job.widths[job.layers];
         for (int64_t t = job.first[0]; t < job.first[1]; ++t) {
             Batch& now = batches[0];
-            if (job.active) {
+            if (job.active && !(first.sparse && wide(layers[0]))) {
                 packed.forward(job, first, now, t);
             } else {
                 first.take(now, t);
