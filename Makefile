@@ -16,6 +16,7 @@ READY   := .venv/.ready
 RESULTS  = $(shell sed -n '/^ *\#/d; s/.*results: *\([^ ,}]*\).*/\1/p' $(CONFIG) | head -n 1)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONDONTWRITEBYTECODE # .venv comes without bytecode: it is written once, or each start takes twice as long
 
 .PHONY: figures smoke test slow check lock
 figures: $(READY)

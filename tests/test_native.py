@@ -226,7 +226,7 @@ def test_inputs_that_are_not_what_most_are():
 
 
 @pytest.mark.parametrize(("density", "base"), [(0.0, 0.0), (0.2, 0.0), (0.2, -0.4), (1.0, 0.0)])
-@pytest.mark.parametrize("widths", [[70, 3], [130, 9, 2], [65, 40, 300, 11], [784, 32, 10]])
+@pytest.mark.parametrize("widths", [[70, 3], [130, 9, 2], [65, 40, 300, 11], [784, 32, 10], [100, 90, 3]])
 def test_outputs_are_torchs(density, base, widths, libraries):
     module, data, x, *_ = problem([3, 4], widths, Training(), activation="tanh")
     samples = torch.randn(50, widths[0]) * (torch.rand(50, widths[0]) < density) + base
