@@ -5,6 +5,7 @@ topologies:
   base: {devices: 20, rounds: 40}                               (laid over the table's `defaults`)
   arms: {ring: {topology: ring}, FedAvg: {algorithm: fedavg}}   (named variations; one unnamed arm if left out)
   grid: {training.lr: [.05, .1]}                                (crossed with every arm)
+  grids: {ring: {training.lr: [.1, .2]}}                        (of arms that have other values for a key of the grid)
   seeds: 5                                                      (0..4, or a list)
   tuned: learning_rates           (a block of the same arms: each arm takes what was best there, on that block's seeds)
   predict: [none, geometric]      (each run is predicted by the theory, too, with these `--cuts`, and compared)
@@ -91,17 +92,19 @@ def cells(table: Mapping[str, Any], block: str) -> list[Cell]:
     """The cells of one block. Raises SpecError that names the block, and the arm, where a spec is wrong."""
     entry = checked(table["experiments"][block], block)
     base = overlay(table.get("defaults") or {}, entry.get("base") or {})
-    grid = entry.get("grid") or {}
-    shown = {key: labels(values) for key, values in grid.items()}
+    arms = entry.get("arms") or {"": {}}
+    grids = {arm: (entry.get("grid") or {}) | (entry.get("grids") or {}).get(arm, {}) for arm in arms}
+    tried = {key: list(itertools.chain(*(grid[key] for grid in grids.values()))) for key in entry.get("grid") or {}}
+    shown = {key: labels(values) for key, values in tried.items()}
     found = []
-    for arm, changes in (entry.get("arms") or {"": {}}).items():
-        for combination in itertools.product(*grid.values()):
-            values = dict(zip(grid, combination, strict=True))
+    for arm, changes in arms.items():
+        for combination in itertools.product(*grids[arm].values()):
+            values = dict(zip(tried, combination, strict=True))
             try:
                 experiment = Experiment.of(overlay(overlay(base, changes or {}), values))
             except SpecError as problem:
                 raise SpecError(f"experiment '{block}'{f', arm {arm!r}' if arm else ''}: {problem}") from None
-            told = {key: shown[key][grid[key].index(value)] for key, value in values.items()}
+            told = {key: shown[key][tried[key].index(value)] for key, value in values.items()}
             seeds = seeds_of(entry.get("seeds", 5))
             predict, forecast = (tuple(entry.get(key) or ()) for key in ("predict", "forecast"))
             onset = tuple(entry["onset"]) if "onset" in entry else None
@@ -112,19 +115,16 @@ def cells(table: Mapping[str, Any], block: str) -> list[Cell]:
 def checked(entry: Any, block: str) -> Mapping[str, Any]:
     """A block as it is. Raises SpecError if it is not of the shape of the module's docstring."""
     if not isinstance(entry, Mapping) or not all(
-        isinstance(entry.get(k) or {}, Mapping) for k in ("base", "arms", "grid")
+        isinstance(entry.get(k) or {}, Mapping) for k in ("base", "arms", "grid", "grids")
     ):
-        raise SpecError(f"experiment '{block}': a block is a mapping, and so are its base, arms and grid")
+        raise SpecError(f"experiment '{block}': a block is a mapping, and so are its base, arms, grid and grids")
     arms, seeds = entry.get("arms") or {}, entry.get("seeds", 5)
     if not all(isinstance(changes or {}, Mapping) for changes in arms.values()):
         raise SpecError(f"experiment '{block}': each arm is a mapping of keys to values")
     if expected("Count", seeds) and (expected("list[Natural]", seeds) or len({*seeds}) < max(1, len(seeds))):
         raise SpecError(f"experiment '{block}': seeds are a number of them, or a list of different ones, not {seeds!r}")
-    grid = entry.get("grid") or {}
-    if not all(isinstance(values, list) and values for values in grid.values()):
-        raise SpecError(f"experiment '{block}': each key of the grid has a list of values")
-    if any(values.count(value) > 1 for values in grid.values() for value in values):
-        raise SpecError(f"experiment '{block}': a value of the grid is given twice")
+    grid, own = entry.get("grid") or {}, entry.get("grids") or {}
+    check_grids(block, arms, grid, own)
     theory = [key for key in ("predict", "forecast", "onset") if key in entry]
     if entry.get("tuned") and theory:
         raise SpecError(f"experiment '{block}' takes tuned values, which a prediction cannot: leave out one of the two")
@@ -133,6 +133,24 @@ def checked(entry: Any, block: str) -> Mapping[str, Any]:
     if "seed" in [*grid, *(entry.get("base") or {}), *(key for changes in arms.values() for key in changes or {})]:
         raise SpecError(f"experiment '{block}': say `seeds`, beside base and grid, and not `seed`")
     return entry
+
+
+def check_grids(block: str, arms: Mapping[str, Any], grid: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raises SpecError unless grids are lists of different values, and those of arms (`own`) of keys of the grid."""
+    for arm, values in own.items():
+        if arm not in arms:
+            raise SpecError(f"experiment '{block}', grids: there is no arm '{arm}'{did_you_mean(str(arm), arms)}")
+        if not isinstance(values, Mapping):
+            raise SpecError(f"experiment '{block}', grids: arm '{arm}' has a mapping of keys to lists of values")
+        for key in values:
+            if key not in grid:
+                hint = did_you_mean(str(key), grid)
+                raise SpecError(f"experiment '{block}', grids, arm '{arm}': the grid has no key '{key}'{hint}")
+    for values in itertools.chain(grid.values(), *(values.values() for values in own.values())):
+        if not isinstance(values, list) or not values:
+            raise SpecError(f"experiment '{block}': each key of the grid has a list of values")
+        if any(values.count(value) > 1 for value in values):
+            raise SpecError(f"experiment '{block}': a value of the grid is given twice")
 
 
 def read_table(path: str | Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
