@@ -5,7 +5,7 @@ topologies:
   base: {devices: 20, rounds: 40}                               (laid over the table's `defaults`)
   arms: {ring: {topology: ring}, FedAvg: {algorithm: fedavg}}   (named variations; one unnamed arm if left out)
   grid: {training.lr: [.05, .1]}                                (crossed with every arm)
-  grids: {ring: {training.lr: [.1, .2]}}                        (of arms that have other values for a key of the grid)
+  grids: {ring: {training.lr: [.1, .2]}}                        (arms with values of their own, or with more keys)
   seeds: 5                                                      (0..4, or a list)
   tuned: learning_rates           (a block of the same arms: each arm takes what was best there, on that block's seeds)
   predict: [none, geometric]      (each run is predicted by the theory, too, with these `--cuts`, and compared)
@@ -93,13 +93,16 @@ def cells(table: Mapping[str, Any], block: str) -> list[Cell]:
     entry = checked(table["experiments"][block], block)
     base = overlay(table.get("defaults") or {}, entry.get("base") or {})
     arms = entry.get("arms") or {"": {}}
-    grids = {arm: (entry.get("grid") or {}) | (entry.get("grids") or {}).get(arm, {}) for arm in arms}
-    tried = {key: list(itertools.chain(*(grid[key] for grid in grids.values()))) for key in entry.get("grid") or {}}
+    grids = {arm: (entry.get("grid") or {}) | ((entry.get("grids") or {}).get(arm) or {}) for arm in arms}
+    tried: dict[str, list[Any]] = {}
+    for grid in grids.values():
+        for key, values in grid.items():
+            tried.setdefault(key, []).extend(values)
     shown = {key: labels(values) for key, values in tried.items()}
     found = []
     for arm, changes in arms.items():
         for combination in itertools.product(*grids[arm].values()):
-            values = dict(zip(tried, combination, strict=True))
+            values = dict(zip(grids[arm], combination, strict=True))
             try:
                 experiment = Experiment.of(overlay(overlay(base, changes or {}), values))
             except SpecError as problem:
@@ -124,33 +127,24 @@ def checked(entry: Any, block: str) -> Mapping[str, Any]:
     if expected("Count", seeds) and (expected("list[Natural]", seeds) or len({*seeds}) < max(1, len(seeds))):
         raise SpecError(f"experiment '{block}': seeds are a number of them, or a list of different ones, not {seeds!r}")
     grid, own = entry.get("grid") or {}, entry.get("grids") or {}
-    check_grids(block, arms, grid, own)
+    if wrong := [arm for arm in own if arm not in arms]:
+        raise SpecError(f"experiment '{block}', grids: there is no arm '{wrong[0]}'{did_you_mean(wrong[0], arms)}")
+    if not all(isinstance(values or {}, Mapping) for values in own.values()):
+        raise SpecError(f"experiment '{block}', grids: each arm has a mapping of keys to lists of values")
+    for key, values in itertools.chain(grid.items(), *(values.items() for values in own.values() if values)):
+        if not isinstance(values, list) or not values:
+            raise SpecError(f"experiment '{block}', {key}: each key of a grid has a list of values")
+        if any(values.count(value) > 1 for value in values):
+            raise SpecError(f"experiment '{block}', {key}: a value of the grid is given twice")
     theory = [key for key in ("predict", "forecast", "onset") if key in entry]
     if entry.get("tuned") and theory:
         raise SpecError(f"experiment '{block}' takes tuned values, which a prediction cannot: leave out one of the two")
     if "onset" in theory and len(theory) > 1:
         raise SpecError(f"experiment '{block}' has an onset, and so no runs to {theory[0]}: leave out one of the two")
-    if "seed" in [*grid, *(entry.get("base") or {}), *(key for changes in arms.values() for key in changes or {})]:
+    said = [grid, entry.get("base") or {}, *arms.values(), *own.values()]
+    if any("seed" in changes for changes in said if changes):
         raise SpecError(f"experiment '{block}': say `seeds`, beside base and grid, and not `seed`")
     return entry
-
-
-def check_grids(block: str, arms: Mapping[str, Any], grid: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Raises SpecError unless grids are lists of different values, and those of arms (`own`) of keys of the grid."""
-    for arm, values in own.items():
-        if arm not in arms:
-            raise SpecError(f"experiment '{block}', grids: there is no arm '{arm}'{did_you_mean(str(arm), arms)}")
-        if not isinstance(values, Mapping):
-            raise SpecError(f"experiment '{block}', grids: arm '{arm}' has a mapping of keys to lists of values")
-        for key in values:
-            if key not in grid:
-                hint = did_you_mean(str(key), grid)
-                raise SpecError(f"experiment '{block}', grids, arm '{arm}': the grid has no key '{key}'{hint}")
-    for values in itertools.chain(grid.values(), *(values.values() for values in own.values())):
-        if not isinstance(values, list) or not values:
-            raise SpecError(f"experiment '{block}': each key of the grid has a list of values")
-        if any(values.count(value) > 1 for value in values):
-            raise SpecError(f"experiment '{block}': a value of the grid is given twice")
 
 
 def read_table(path: str | Path, above: tuple[str, ...] = ()) -> dict[str, Any]:

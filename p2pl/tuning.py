@@ -12,6 +12,7 @@ edge of its grid is said to be so, for a better one may lie beyond.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from p2pl.registry import SpecError
@@ -26,11 +27,12 @@ def tune(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     A value with which a run diverged has no accuracy (None) and is not chosen. Raises SpecError if there is no grid, or
     if every value of an arm diverged.
     """
-    grid = [key for key in table.attrs["cells"][0] if key not in ("key", "seeds", "experiment", "arm")]
-    if not grid:
-        raise SpecError("nothing to tune: the experiment has no grid")
+    cells = {cell["arm"]: cell for cell in table.attrs["cells"]}  # those of an arm have the same keys
     outcome = {}
     for arm, rows in table.groupby("arm", sort=False):
+        grid = [key for key in cells[arm] if key not in ("key", "seeds", "experiment", "arm")]
+        if not grid:
+            raise SpecError(f"nothing to tune: {f"arm '{arm}'" if arm else 'the experiment'} has no grid")
         tried = [
             dict(zip(grid, values, strict=True)) | score(found) for values, found in rows.groupby(grid, sort=False)
         ]
@@ -42,10 +44,26 @@ def tune(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
         outcome[str(arm)] = {
             "chosen": {key: chosen[key] for key in grid},
             "accuracy": chosen["accuracy"],
-            "at_edge": [key for key in grid if chosen[key] in (rows[key].min(), rows[key].max())],
+            "at_edge": [key for key in grid if chosen[key] in edges(rows[key])],
             "tried": tried,
         }
     return outcome
+
+
+def edges(values: pd.Series[float]) -> tuple[float, ...]:
+    """The least and the greatest; of one value alone none, for it was not tuned."""
+    return (values.min(), values.max()) if values.nunique() > 1 else ()
+
+
+def at_edges(outcome: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """`ring: training.lr = 0.8, the largest tried`, for each value that `tune` chose at an edge of its grid."""
+    said = []
+    for arm, found in outcome.items():
+        for key in found["at_edge"]:
+            value = found["chosen"][key]
+            side = "least" if value == min(one[key] for one in found["tried"]) else "largest"
+            said.append(f"{arm}: {key} = {value:g}, the {side} tried")
+    return said
 
 
 def score(rows: pd.DataFrame) -> dict[str, float | None]:
