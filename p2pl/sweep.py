@@ -133,9 +133,9 @@ def checked(entry: Any, block: str) -> Mapping[str, Any]:
         raise SpecError(f"experiment '{block}', grids: each arm has a mapping of keys to lists of values")
     for key, values in itertools.chain(grid.items(), *(values.items() for values in own.values() if values)):
         if not isinstance(values, list) or not values:
-            raise SpecError(f"experiment '{block}', {key}: each key of a grid has a list of values")
+            raise SpecError(f"experiment '{block}': each key of a grid has a list of values, and so must '{key}'")
         if any(values.count(value) > 1 for value in values):
-            raise SpecError(f"experiment '{block}', {key}: a value of the grid is given twice")
+            raise SpecError(f"experiment '{block}': a value of the grid is given twice, of '{key}'")
     theory = [key for key in ("predict", "forecast", "onset") if key in entry]
     if entry.get("tuned") and theory:
         raise SpecError(f"experiment '{block}' takes tuned values, which a prediction cannot: leave out one of the two")

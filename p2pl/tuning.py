@@ -32,7 +32,7 @@ def tune(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     for arm, rows in table.groupby("arm", sort=False):
         grid = [key for key in cells[arm] if key not in ("key", "seeds", "experiment", "arm")]
         if not grid:
-            raise SpecError(f"nothing to tune: {f"arm '{arm}'" if arm else 'the experiment'} has no grid")
+            raise SpecError(f"nothing to tune: there is no grid{f' for the arm {arm!r}' if arm else ''}")
         tried = [
             dict(zip(grid, values, strict=True)) | score(found) for values, found in rows.groupby(grid, sort=False)
         ]

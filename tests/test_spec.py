@@ -187,6 +187,34 @@ def test_a_block_of_another_shape_is_refused(block):
         cells({"experiments": {"b": block}}, "b")
 
 
+def test_arms_may_have_grids_of_their_own():
+    """Other values for a key of the grid, and keys of their own; those without take the grid as it is."""
+    block = TABLE["experiments"]["e"] | {"grid": {"training.lr": [0.1, 0.2]}}
+    own = {"server": {"training.lr": [0.4], "algorithm.participation": [0.5, 1]}}
+    found = [cell.columns for cell in cells({"experiments": {"e": block | {"grids": own}}}, "e")]
+    star = [{"experiment": "e", "arm": "star", "training.lr": lr} for lr in (0.1, 0.2)]
+    server = {"experiment": "e", "arm": "server", "training.lr": 0.4}
+    assert found == [*star, *(server | {"algorithm.participation": share} for share in (0.5, 1))]
+    assert [c.columns for c in cells({"experiments": {"e": block | {"grids": {"star": None}}}}, "e")][:2] == star
+
+
+@pytest.mark.parametrize(
+    ("grids", "message"),
+    [
+        ({"stars": {"training.lr": [1]}}, "there is no arm 'stars'; did you mean 'star'"),
+        ({"star": [1]}, "each arm has a mapping"),
+        ({"star": {"training.lr": 1}}, "each key of a grid has a list of values, and so must 'training.lr'"),
+        ({"star": {"training.lr": [1, 1]}}, "a value of the grid is given twice, of 'training.lr'"),
+        ({"star": {"seed": [1, 2]}}, "say `seeds`"),
+        ({"star": {"algorithm.participation": [1]}}, "arm 'star': .*participation"),
+        ([1], "and grids"),
+    ],
+)
+def test_a_wrong_grid_of_an_arm_is_refused(grids, message):
+    with pytest.raises(SpecError, match=f"experiment 'e'.*{message}"):
+        cells({"experiments": {"e": TABLE["experiments"]["e"] | {"grids": grids}}}, "e")
+
+
 def test_labels_of_one_grid_key_are_of_one_type():
     found = cells({"experiments": {"b": {"grid": {"training.batch_size": [10, "full"]}}}}, "b")
     assert [cell.columns["training.batch_size"] for cell in found] == ["10", "full"]

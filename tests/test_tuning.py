@@ -11,7 +11,7 @@ from made_up import runs
 from p2pl import SpecError
 from p2pl.results import load
 from p2pl.sweep import index
-from p2pl.tuning import tune
+from p2pl.tuning import at_edges, tune
 
 LR = "training.lr"
 
@@ -36,6 +36,22 @@ def test_each_arm_gets_the_value_of_its_best_mean():
     assert found["a"]["tried"][0]["error"] == pytest.approx(0.01 * (1 - math.exp(-4)))
     assert [one[LR] for one in found["a"]["tried"]] == [0.1, 0.2, 0.4]
     json.dumps(found)
+
+
+def test_an_arm_is_tuned_over_its_own_grid():
+    """Another arm's key is none of its own, and of one value alone nothing was chosen."""
+    frame = table({"a": {0.1: 0.7, 0.2: 0.8, 0.4: 0.6}, "b": {0.2: 0.9}}).assign(reach=3.0)
+    frame.loc[frame["arm"] == "a", "reach"] = None
+    frame.attrs["cells"][1]["reach"] = 3.0
+    found = tune(frame)
+    assert [found[arm]["chosen"] for arm in "ab"] == [{LR: 0.2}, {LR: 0.2, "reach": 3.0}]
+    assert [found[arm]["at_edge"] for arm in "ab"] == [[], []]
+    assert at_edges(found) == []
+
+
+def test_what_lies_at_an_edge_is_said():
+    found = tune(table({"a": {0.1: 0.7, 0.2: 0.8}, "b": {0.1: 0.9, 0.2: 0.8, 0.4: 0.1}}))
+    assert at_edges(found) == [f"a: {LR} = 0.2, the largest tried", f"b: {LR} = 0.1, the least tried"]
 
 
 def test_of_values_that_the_seeds_cannot_tell_apart_the_first_is_taken():

@@ -37,7 +37,7 @@ class State(NamedTuple):
 class AdaGossip:
     """AdaGossip: compressed gossip with an adaptive consensus step size for each value."""
 
-    gamma: Positive = 0.001
+    gamma: Positive = 0.01
     beta: Probability = 0.999
     eps: Positive = 1e-8
 
