@@ -97,7 +97,7 @@ class SparsePush(Replicas):
 
 @algorithm(
     name="skew_compensated_sparse_push",
-    needs=("column stochastic", "periodic", "no failures"),
+    needs=("column stochastic", "periodic", "no failures", "rounds to learn in"),
     compresses=True,
     tensors=3,
 )
