@@ -173,6 +173,7 @@ REFUSED = [
     ({"algorithm": "choco_sgd", "mixing": "metropolis", "compression": {"name": "top_k", "keep": 0}}, "'keep'"),
     ({"algorithm": "choco_sgd", "mixing": "metropolis", "compression": {"name": "top_k", "keep": 1.5}}, "'keep'"),
     ({"algorithm": "choco_sgd", "mixing": "metropolis", "compression": "topk"}, "did you mean 'top_k'"),
+    ({"algorithm": "skew_compensated_sparse_push", "mixing": "push_sum", "rounds": 5}, "the last 5 only merge"),
     ({"algorithm": {"name": "adagossip", "beta": 1}, "mixing": "metropolis"}, "'beta': expected a number from 0 to be"),
     (
         {
