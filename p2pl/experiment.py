@@ -85,7 +85,7 @@ class Experiment(Checked):
             )
         if 0 < self.rounds < self.training.warmup:
             raise SpecError(
-                f"training.warmup: expected at most {self.rounds}, all rounds that there are, got {self.training.warmup}"
+                f"training.warmup: expected at most {self.rounds}, the number of rounds, got {self.training.warmup}"
             )
         self._refuse_compression()
 

@@ -40,16 +40,16 @@ known of the other seeds, and the claim is undecided. The test images are the sa
 these images, and learning rates and consensus steps were tuned once, by the blocks whose names end in `_rates`;
 neither choice is in any interval. {edges}
 
-Sources: [A] the paper's abstract, [S] a secondary summary of it, [C] our control or question. The statements are in our
-words. Rules and settings were fixed after a pilot on other seeds of the same images, but for these, which followed a
-first run of the very seeds judged here: that a network of five hidden layers ends ten points lower without
+Sources: [A] the paper's abstract, [S] a secondary summary of it, [C] our control or question. The statements are in
+our words. Rules and settings were fixed after a pilot on other seeds of the same images, but for these, which
+followed a first run of the very seeds judged here: that a network of five hidden layers ends ten points lower without
 synchronization, weights by size against doubly stochastic ones, the shared start in `failures` and `channels`, how
 learning rates are chosen, for how many rounds the methods so tuned are compared, that `failures`, `channels` and
 `diameter` are measured in every second round only, that weight decay is predicted, and that growth above the onset is
 looked for after learning, not after mixing. Claims about compressed push and about the field's algorithms were worded
 after trials of seed 0, which is one of those judged; after a first run of all seeds the grids of their learning rates
-were widened, consensus steps tuned, of the field's algorithms after a second, graphs added and the long run made longer.
-Those about compressors at equal bytes were worded after a trial of seed 900 on validation images.
+were widened, consensus steps tuned, of the field's algorithms after a second, graphs added and the long run made
+longer. Those about compressors at equal bytes were worded after a trial of seed 900 on validation images.
 
 Data: {data}.
 """

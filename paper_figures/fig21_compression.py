@@ -2,11 +2,11 @@
 directed graphs of {devices} devices; a round is one mini-batch and one exchange. **a** Test accuracy of the mean
 device after {rounds} rounds against what a device has sent, for data sorted by class to a growing part (skew: 0 is
 even, 1 gives each device classes of its own); the share of the values that is sent stands beside the first curve.
-**b** The same accuracy at tuned learning rates and consensus steps; 25x: a 25th of the values; merged: last rounds that only merge.
-**c**, **d** What compression to a 25th takes, graph by graph: accuracy of compressed minus that of uncompressed
-push-sum, paired by seed, with public copies, which need graphs that come again, and with error feedback, on axes of
-their own; the hypercube of 8 is the torus of 2 x 4. Marks are means over n = {seeds} seeds, bars their 95 % Student-t
-intervals. The axis of accuracy in **a** is logarithmic in the error, that of bytes is logarithmic.
+**b** The same accuracy at tuned learning rates and consensus steps; 25x: a 25th of the values; merged: last rounds
+that only merge. **c**, **d** What compression to a 25th takes, graph by graph: accuracy of compressed minus that of
+uncompressed push-sum, paired by seed, with public copies, which need graphs that come again, and with error feedback,
+on axes of their own; the hypercube of 8 is the torus of 2 x 4. Marks are means over n = {seeds} seeds, bars their 95 %
+Student-t intervals. The axis of accuracy in **a** is logarithmic in the error, that of bytes is logarithmic.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""**Which compressor learns most from its bytes?** Sparse-Push (our reading) among {devices} devices on a digraph that is
-not regular: test accuracy of the mean device after {rounds} rounds of one mini-batch and one exchange, against what a
-device has sent, on a logarithmic axis. From right to left a value takes 32 bits (dense), 4, 2 and 1; what is sent of it:
-all, rounded to the nearest of evenly spaced values (low precision) or at random (QSGD) or to its sign; or only the
+"""**Which compressor learns most from its bytes?** Sparse-Push (our reading) among {devices} devices on a digraph that
+is not regular: test accuracy of the mean device after {rounds} rounds of one mini-batch and one exchange, against what
+a device has sent, on a logarithmic axis. From right to left a value takes 32 bits (dense), 4, 2 and 1; what is sent of
+it: all, rounded to the nearest of evenly spaced values (low precision) or at random (QSGD) or to its sign; or only the
 largest differences to public copies (top-k) or any (random-k), places included. Each has the consensus step that was
-best for it with skewed data, of those tried; the learning rate is one for all. **a** Data shared out evenly. **b** Data
-sorted by class. Marks, side by side where bytes are alike, are means over n = {seeds} seeds, bars their 95 % Student-t
-intervals; dotted: all that dense reaches. The axis of accuracy is logarithmic in the error.
+best for it with skewed data, of those tried; the learning rate is one for all. **a** Data shared out evenly. **b**
+Data sorted by class. Marks, side by side where bytes are alike, are means over n = {seeds} seeds, bars their 95 %
+Student-t intervals; dotted: all that dense reaches. The axis of accuracy is logarithmic in the error.
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ Skew-Compensated Sparse-Push ends with `final_rounds` in which nobody learns and
 paper's remark): `dense`, x <- P_t x and w <- P_t w, uncompressed; or by `compressed` gossip as before.
 
 The code of a later paper by the first author (github.com/aparna-aketi/Low_Precision_DL) has push-sum with both kinds
-of memory, gamma for weights as for models, and ends with 50 rounds of compressed gossip alone; gamma is 0.01 there where
-a hundredth is kept, less than `reach` makes of it. Which kind Sparse-Push had, and what its merging was, it does not say.
+of memory, gamma for weights as for models, and ends with 50 rounds of compressed gossip alone; gamma is 0.01 there
+where a hundredth is kept, less than `reach` makes of it. Which kind Sparse-Push had, and what its merging was, it does
+not say.
 """
 
 from __future__ import annotations
