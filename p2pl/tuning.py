@@ -7,7 +7,7 @@ The rule of one standard error is that of Breiman et al., "Classification and Re
 the seeds cannot tell apart it takes the first, which for learning rates in ascending order is the smallest. All methods
 are scored by one measure, on images that nobody learns from and nobody is judged by (`evaluation.split: validation`) or
 else on the test samples of the comparison itself: that flatters each of them a little, and all alike. A value at the
-edge of its grid is said to be so, for a better one may lie beyond.
+edge of its grid is said to be so, for a better one may lie beyond, unless nothing does: a share is at most 1.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from p2pl.experiment import Experiment, overlay
 from p2pl.registry import SpecError
 
 if TYPE_CHECKING:
@@ -39,20 +40,36 @@ def tune(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
         finished = [one for one in tried if one["accuracy"] is not None]
         if not finished:
             raise SpecError(f"arm '{arm}': with every value of {', '.join(grid)} a run diverged")
+        spec = table.attrs["specs"][rows["run"].iloc[0]]
         best = max(finished, key=lambda one: one["accuracy"])
         chosen = next(one for one in finished if one["accuracy"] >= best["accuracy"] - best["error"])
         outcome[str(arm)] = {
             "chosen": {key: chosen[key] for key in grid},
             "accuracy": chosen["accuracy"],
-            "at_edge": [key for key in grid if chosen[key] in edges(rows[key])],
+            "at_edge": [key for key in grid if beyond(chosen[key], rows[key], key, spec)],
             "tried": tried,
         }
     return outcome
 
 
-def edges(values: pd.Series[float]) -> tuple[float, ...]:
-    """The least and the greatest; of one value alone none, for it was not tuned."""
-    return (values.min(), values.max()) if values.nunique() > 1 else ()
+def beyond(value: float, tried: pd.Series[float], key: str, spec: Mapping[str, Any]) -> bool:
+    """Whether it lies at an edge of several values tried, and the spec would take values beyond."""
+    if value == tried.min():
+        further = [0.99 * value, int(value) - 1]  # some options take whole numbers alone
+    elif value == tried.max():
+        further = [1.01 * value, int(value) + 1]
+    else:
+        return False
+    return tried.nunique() > 1 and any(taken(spec, key, one) for one in further)
+
+
+def taken(spec: Mapping[str, Any], key: str, value: float) -> bool:
+    """Whether a spec with this value is one."""
+    try:
+        Experiment.of(overlay(spec, {key: value}))
+    except SpecError:
+        return False
+    return True
 
 
 def at_edges(outcome: Mapping[str, Mapping[str, Any]]) -> list[str]:
