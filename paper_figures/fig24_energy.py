@@ -99,10 +99,10 @@ def region(ax: Axes, costs: dict[float, tuple[np.ndarray, np.ndarray]], keeps: l
     ax.pcolormesh(x, y, place, cmap=shades, vmin=-0.5, vmax=len(keeps) - 0.5, rasterized=True)
     for number in np.unique(place):
         depth = distance_transform_edt(np.pad(place == number, 1))[1:-1, 1:-1]
-        middle = np.unravel_index(depth.argmax(), depth.shape)  # where most of its own colour is around it
+        middle = depth.argmax()  # where most of its own colour is around it
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
         said = f"{100 * keeps[number]:g} %"
-        ax.text(x[middle], y[middle], said, ha="center", va="center", bbox=box, fontsize=7, zorder=3)
+        ax.text(x.flat[middle], y.flat[middle], said, ha="center", va="center", bbox=box, fontsize=7, zorder=3)
     if len(known) > 1:
         doubt = ax.contourf(x, y, undecided(energy, order), [0.5, 1.5], colors="none", hatches=["\\\\\\\\"])
         doubt.set(edgecolor="0.35", linewidth=0)
