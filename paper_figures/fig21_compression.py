@@ -14,6 +14,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from p2pl.effects import Difference
 from p2pl.stats import last_phase
@@ -50,8 +51,9 @@ def against_bytes(ax: Axes, table: pd.DataFrame) -> None:
     points = points.merge(sent.groupby([SKEW, KEEP, "round"])["megabytes"].mean().reset_index())
     draw_finals(ax, points, SKEW, "megabytes", looks_of(table))
     for point in points[points[SKEW] == points[SKEW].iloc[0]].dropna(subset=["mean"]).to_dict("records"):
-        top = point["megabytes"], 100 * max(point["mean"], point["high"])  # NaN of one seed is no maximum
-        ax.annotate(f"{100 * point[KEEP]:g} %", top, (-7, 4), textcoords="offset points", ha="center", fontsize=6)
+        end, said = (point["megabytes"], 100 * point["mean"]), f"{100 * point[KEEP]:g} %"
+        text = ax.annotate(said, end, (-7, 6), textcoords="offset points", ha="center", fontsize=6, zorder=4)
+        text.set_path_effects([withStroke(linewidth=2, foreground="white")])  # error bars pass below it
     ax.set_xscale("log")
     ax.margins(x=0.09)
     zoomed_accuracy_axis([ax], points)
