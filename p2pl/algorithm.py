@@ -175,6 +175,10 @@ NEEDS: dict[str, Any] = {
         not experiment.failures,
         f"the spec has {', '.join(one.name for one in experiment.failures)}; leave failures out",
     ),
+    "rounds to learn in": lambda experiment, network: (
+        experiment.rounds == 0 or experiment.algorithm.options["final_rounds"] < experiment.rounds,
+        f"of {experiment.rounds} rounds the last {experiment.algorithm.options['final_rounds']} only merge",
+    ),
     "training.momentum 0": lambda experiment, network: (
         experiment.training.momentum == 0,
         f"it is {experiment.training.momentum:g}; set it to 0, for this algorithm has a momentum of its own",

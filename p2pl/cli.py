@@ -153,9 +153,12 @@ def collect_command(options: argparse.Namespace) -> None:
 
 def tune_command(options: argparse.Namespace) -> None:
     from p2pl.results import load
-    from p2pl.tuning import tune
+    from p2pl.tuning import at_edges, tune
 
-    print(json.dumps(tune(load(options.table)), indent=1, ensure_ascii=False))
+    outcome = tune(load(options.table))
+    print(json.dumps(outcome, indent=1, ensure_ascii=False))
+    for said in at_edges(outcome):
+        print(f"{said}: a better value may lie beyond", file=sys.stderr)
 
 
 def list_command(options: argparse.Namespace) -> None:

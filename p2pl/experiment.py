@@ -83,6 +83,10 @@ class Experiment(Checked):
                 f"algorithm '{self.algorithm.name}' does not use the links between devices, so failures of links"
                 " mean nothing to it: leave failures out"
             )
+        if 0 < self.rounds < self.training.warmup:
+            raise SpecError(
+                f"training.warmup: expected at most {self.rounds}, the number of rounds, got {self.training.warmup}"
+            )
         self._refuse_compression()
 
     def _refuse_compression(self) -> None:

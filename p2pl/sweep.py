@@ -5,6 +5,7 @@ topologies:
   base: {devices: 20, rounds: 40}                               (laid over the table's `defaults`)
   arms: {ring: {topology: ring}, FedAvg: {algorithm: fedavg}}   (named variations; one unnamed arm if left out)
   grid: {training.lr: [.05, .1]}                                (crossed with every arm)
+  grids: {ring: {training.lr: [.1, .2]}}                        (arms with values of their own, or with more keys)
   seeds: 5                                                      (0..4, or a list)
   tuned: learning_rates           (a block of the same arms: each arm takes what was best there, on that block's seeds)
   predict: [none, geometric]      (each run is predicted by the theory, too, with these `--cuts`, and compared)
@@ -91,17 +92,22 @@ def cells(table: Mapping[str, Any], block: str) -> list[Cell]:
     """The cells of one block. Raises SpecError that names the block, and the arm, where a spec is wrong."""
     entry = checked(table["experiments"][block], block)
     base = overlay(table.get("defaults") or {}, entry.get("base") or {})
-    grid = entry.get("grid") or {}
-    shown = {key: labels(values) for key, values in grid.items()}
+    arms = entry.get("arms") or {"": {}}
+    grids = {arm: (entry.get("grid") or {}) | ((entry.get("grids") or {}).get(arm) or {}) for arm in arms}
+    tried: dict[str, list[Any]] = {}
+    for grid in grids.values():
+        for key, values in grid.items():
+            tried.setdefault(key, []).extend(values)
+    shown = {key: labels(values) for key, values in tried.items()}
     found = []
-    for arm, changes in (entry.get("arms") or {"": {}}).items():
-        for combination in itertools.product(*grid.values()):
-            values = dict(zip(grid, combination, strict=True))
+    for arm, changes in arms.items():
+        for combination in itertools.product(*grids[arm].values()):
+            values = dict(zip(grids[arm], combination, strict=True))
             try:
                 experiment = Experiment.of(overlay(overlay(base, changes or {}), values))
             except SpecError as problem:
                 raise SpecError(f"experiment '{block}'{f', arm {arm!r}' if arm else ''}: {problem}") from None
-            told = {key: shown[key][grid[key].index(value)] for key, value in values.items()}
+            told = {key: shown[key][tried[key].index(value)] for key, value in values.items()}
             seeds = seeds_of(entry.get("seeds", 5))
             predict, forecast = (tuple(entry.get(key) or ()) for key in ("predict", "forecast"))
             onset = tuple(entry["onset"]) if "onset" in entry else None
@@ -112,25 +118,31 @@ def cells(table: Mapping[str, Any], block: str) -> list[Cell]:
 def checked(entry: Any, block: str) -> Mapping[str, Any]:
     """A block as it is. Raises SpecError if it is not of the shape of the module's docstring."""
     if not isinstance(entry, Mapping) or not all(
-        isinstance(entry.get(k) or {}, Mapping) for k in ("base", "arms", "grid")
+        isinstance(entry.get(k) or {}, Mapping) for k in ("base", "arms", "grid", "grids")
     ):
-        raise SpecError(f"experiment '{block}': a block is a mapping, and so are its base, arms and grid")
+        raise SpecError(f"experiment '{block}': a block is a mapping, and so are its base, arms, grid and grids")
     arms, seeds = entry.get("arms") or {}, entry.get("seeds", 5)
     if not all(isinstance(changes or {}, Mapping) for changes in arms.values()):
         raise SpecError(f"experiment '{block}': each arm is a mapping of keys to values")
     if expected("Count", seeds) and (expected("list[Natural]", seeds) or len({*seeds}) < max(1, len(seeds))):
         raise SpecError(f"experiment '{block}': seeds are a number of them, or a list of different ones, not {seeds!r}")
-    grid = entry.get("grid") or {}
-    if not all(isinstance(values, list) and values for values in grid.values()):
-        raise SpecError(f"experiment '{block}': each key of the grid has a list of values")
-    if any(values.count(value) > 1 for values in grid.values() for value in values):
-        raise SpecError(f"experiment '{block}': a value of the grid is given twice")
+    grid, own = entry.get("grid") or {}, entry.get("grids") or {}
+    if wrong := [arm for arm in own if arm not in arms]:
+        raise SpecError(f"experiment '{block}', grids: there is no arm '{wrong[0]}'{did_you_mean(wrong[0], arms)}")
+    if not all(isinstance(values or {}, Mapping) for values in own.values()):
+        raise SpecError(f"experiment '{block}', grids: each arm has a mapping of keys to lists of values")
+    for key, values in itertools.chain(grid.items(), *(values.items() for values in own.values() if values)):
+        if not isinstance(values, list) or not values:
+            raise SpecError(f"experiment '{block}': each key of a grid has a list of values, and so must '{key}'")
+        if any(values.count(value) > 1 for value in values):
+            raise SpecError(f"experiment '{block}': a value of the grid is given twice, of '{key}'")
     theory = [key for key in ("predict", "forecast", "onset") if key in entry]
     if entry.get("tuned") and theory:
         raise SpecError(f"experiment '{block}' takes tuned values, which a prediction cannot: leave out one of the two")
     if "onset" in theory and len(theory) > 1:
         raise SpecError(f"experiment '{block}' has an onset, and so no runs to {theory[0]}: leave out one of the two")
-    if "seed" in [*grid, *(entry.get("base") or {}), *(key for changes in arms.values() for key in changes or {})]:
+    said = [grid, entry.get("base") or {}, *arms.values(), *own.values()]
+    if any("seed" in changes for changes in said if changes):
         raise SpecError(f"experiment '{block}': say `seeds`, beside base and grid, and not `seed`")
     return entry
 

@@ -78,11 +78,12 @@ def diverged(results: dict[str, pd.DataFrame]) -> str:
     """The sentence that names every run that diverged, and when; and every prediction that did."""
     said = []
     for table in results.values():
-        grid = [key for key in table.attrs["cells"][0] if key not in ("key", "seeds", *COLUMNS_OF_RESULTS)]
+        keys = dict.fromkeys(key for cell in table.attrs["cells"] for key in cell)
+        grid = [key for key in keys if key not in ("key", "seeds", *COLUMNS_OF_RESULTS)]
         known = table.assign(status=table["run"].map(table.attrs["status"]))
         ends = known[known["status"] != "finished"].drop_duplicates(["arm", *grid, "seed"])
         for row in ends.to_dict("records"):
-            place = [words(row[key]) for key in ("arm", *grid) if row[key] != ""]
+            place = [words(row[key]) for key in ("arm", *grid) if row[key] != "" and pd.notna(row[key])]
             place.append(f"seed {row['seed']}, {row['status']}")
             said.append(("prediction of " if "source" in table else "") + ", ".join(place))
     return f"Diverged: {'; '.join(dict.fromkeys(said))}." if said else "No run diverged."

@@ -33,6 +33,20 @@ PUSH = (
     Claim("merged: recovers, 400x",
           "The same at 400 times fewer bytes in a run of the paper's length, of what skew took.", ABSTRACT, "long_run",
           Recovered({"arm": "0.1 %, skewed, merged"}, {"arm": "0.1 %, skewed"}, {"arm": "0.1 %"}), above(50)),
+    *(Claim(f"bytes: {better} before {other}, {bits} bits, {told}",
+            f"At as many bytes, {bits} bits a value, {better} does better than {other}: {told}.", OURS, "compressors",
+            Difference({"arm": f"{better}, {bits} bits", "partition": partition},
+                       {"arm": f"{other}, {bits} bits", "partition": partition}), above(0))
+      for partition, told in (("iid", "IID"), ("skew(fraction=1)", "skewed"))
+      for better, other in (("top-k", "random-k"), ("low precision", "top-k"), ("low precision", "QSGD"))
+      for bits in (4, 2)),
+    Claim("bytes: sign", "At as many bytes, one bit a value, the sign does better than top-k: skewed.", OURS,
+          "compressors", Difference({"arm": "sign, 1 bit", "partition": "skew(fraction=1)"},
+                                    {"arm": "top-k, 1 bit", "partition": "skew(fraction=1)"}), above(0)),
+    Claim("bytes: an eighth for nothing",
+          "Four bits of each of all values, an eighth of the bytes, cost less than a point: skewed.", OURS,
+          "compressors", Difference({"arm": "low precision, 4 bits", "partition": "skew(fraction=1)"},
+                                    {"arm": "dense, 32 bits", "partition": "skew(fraction=1)"}), above(-1)),
     *(Claim(f"merged: {way}, {100 * keep:g} %",
             f"Twenty last rounds that merge, {way}, help the mean device by two points: directed ring, {100 * keep:g} %"
             " of the values.", OURS, "merging",

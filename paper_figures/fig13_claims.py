@@ -21,8 +21,8 @@ from paper_figures.claims import SECTIONS
 
 NEEDS = (
     "topologies", "devices", "synchronization", "leaders", "noniid", "diameter", "depth", "weights", "sizes",
-    "failures", "channels", "intermittent", "communication", "push", "long_run", "merging", "digraphs",
-    "permutations", "algorithms_tree", "algorithms_ring", "algorithms_exponential",
+    "failures", "channels", "intermittent", "communication", "push", "long_run", "compressors",
+    "merging", "digraphs", "permutations", "algorithms_tree", "algorithms_ring", "algorithms_exponential",
 )  # fmt: skip
 
 MARKS = {"holds": ("o", style.BLUE, style.BLUE), "does not hold": ("X", style.VERMILLION, style.VERMILLION)}

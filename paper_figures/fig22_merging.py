@@ -58,4 +58,6 @@ def uncompressed(ax: Axes, table: pd.DataFrame) -> None:
         return
     interval = t_interval(values)
     ax.axhline(interval.mean, color=style.GREY, linewidth=0.8)
+    across = ax.get_yaxis_transform()
+    ax.text(0.99, interval.mean, "uncompressed", transform=across, ha="right", va="bottom", fontsize=6)
     ax.axhspan(interval.low, interval.high, color=style.GREY, alpha=0.2, linewidth=0)

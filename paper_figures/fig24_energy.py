@@ -3,7 +3,7 @@ the least energy, over what a multiply-add and what a bit cost: Sparse-Push (our
 {devices} devices, data sorted by class to the given part (skew). The accuracy is three points below what is reached
 by sending all. Energy: e_mac times three multiply-adds a parameter, sample and step, and e_bit times the bits sent
 and heard; nothing for waiting, frames and memory. Shades and words: the best share; dashed lines: what it saves
-against sending all. Crosses: constants found in the literature. Energies are means over n = {seeds} seeds; dots: not
+against sending all. Crosses: constants found in the literature. Energies are means over n = {seeds} seeds; hatched: not
 decided, for the 95 % Student-t interval of the ratio of the second best to the best, paired by seed, has 1 inside. A
 share with which some seed does not get there cannot be the best. Both axes are logarithmic.
 """
@@ -18,6 +18,8 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from scipy.ndimage import distance_transform_edt
 from scipy.stats import t
 
 from p2pl.effects import after_cooperation, rounds_to, select
@@ -96,17 +98,20 @@ def region(ax: Axes, costs: dict[float, tuple[np.ndarray, np.ndarray]], keeps: l
     x, y = 1e12 * e_mac, 1e9 * e_bit
     ax.pcolormesh(x, y, place, cmap=shades, vmin=-0.5, vmax=len(keeps) - 0.5, rasterized=True)
     for number in np.unique(place):
-        where = np.argwhere(place == number)
-        middle = tuple(where[np.abs(where - where.mean(axis=0)).sum(axis=1).argmin()])
+        depth = distance_transform_edt(np.pad(place == number, 1))[1:-1, 1:-1]
+        middle = depth.argmax()  # where most of its own colour is around it
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
-        ax.text(x[middle], y[middle], f"{100 * keeps[number]:g} %", ha="center", va="center", bbox=box)
+        said = f"{100 * keeps[number]:g} %"
+        ax.text(x.flat[middle], y.flat[middle], said, ha="center", va="center", bbox=box, fontsize=7, zorder=3)
     if len(known) > 1:
-        ax.contourf(x, y, undecided(energy, order), [0.5, 1.5], colors="none", hatches=[".."])
+        doubt = ax.contourf(x, y, undecided(energy, order), [0.5, 1.5], colors="none", hatches=["\\\\\\\\"])
+        doubt.set(edgecolor="0.35", linewidth=0)
     if max(keeps) in costs and len(known) > 1:
         saved = 100 * (1 - energy.mean(axis=1).min(axis=0) / energy[0].mean(axis=0))
         if saved.max() > min(SAVED):
             lines = ax.contour(x, y, saved, SAVED, colors="0.25", linewidths=0.7, linestyles="--")
-            ax.clabel(lines, fmt="%g %%", fontsize=6)
+            for text in ax.clabel(lines, fmt="%g %%", fontsize=6):
+                text.set_path_effects([withStroke(linewidth=2, foreground="white")])
 
 
 def undecided(energy: np.ndarray, order: np.ndarray) -> np.ndarray:

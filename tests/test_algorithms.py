@@ -43,6 +43,7 @@ def test_no_phase_changes_the_state_it_is_given(name):
     """A state, once made, can be kept for later: that is what checkpoints rely on."""
     setting = prepare(Experiment(**spec(name)))
     state, setting.work.round = setting.algorithm.start(first_parameters(setting), setting.work), 1
+    setting.channel.begin_round(1)
     for phase in setting.algorithm.phases * 2:
         kept = [part.clone() for part in tensors_in(state)]
         before, world = state, setting.work if phase == "learn" else setting.channel

@@ -69,7 +69,7 @@ def test_the_verdicts_follow_by_the_rules_from_the_values_of_each_seed():
         decided += 1
         assert record(section, decide(claim, measured), row["experiment"].partition(": ")[2]) == row
     assert decided > 60
-    assert (ROOT / "docs/claims.md").read_text() == report(EVIDENCE["data"], EVIDENCE["claims"])
+    assert (ROOT / "docs/claims.md").read_text() == report(EVIDENCE["data"], EVIDENCE["claims"], EVIDENCE["edges"])
 
 
 def test_the_results_page_names_every_column():

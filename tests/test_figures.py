@@ -20,7 +20,7 @@ from paper_figures.__main__ import draw, save
 from paper_figures.captions import among
 from paper_figures.claims import CLAIMS
 from paper_figures.claims_of_theory import THEORY
-from paper_figures.claims_table import records, report, sources
+from paper_figures.claims_table import records, report, sources, tuned_to_edges
 from paper_figures.style import paper, words
 from theory.compare import MEASURES
 
@@ -213,7 +213,7 @@ def test_every_claim_has_a_row_with_its_rule_and_a_computed_verdict(name: str, t
         block["seeds"] = block["seeds"][:2] if isinstance(block["seeds"], list) else 2
     tables = made_up_tables(tmp_path, table, diverging=False)
     loaded = {block: results.load(path) for block, path in tables.items()}
-    text = report(sources(loaded), records(loaded))
+    text = report(sources(loaded), records(loaded), tuned_to_edges(loaded))
     rows = [line for line in text.splitlines() if line.endswith("** |")]
     assert len(rows) == len(CLAIMS)
     for claim, row in zip(CLAIMS, rows, strict=True):

@@ -117,7 +117,7 @@ def test_a_finished_run_is_not_repeated(tmp_path):
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(tmp_path):
     """Real processes, kill -9, until one of them gets through."""
     spec = json.dumps(
-        SPEC | {"rounds": 1500, "failures": "bursts", "evaluation": {"every": 150}, "checkpoint_every": 50}
+        SPEC | {"rounds": 4500, "failures": "bursts", "evaluation": {"every": 450}, "checkpoint_every": 50}
     )
 
     def start(out):

@@ -7,7 +7,7 @@ import torch
 
 from p2pl import Experiment, simulate
 from p2pl.engine import prepare
-from p2pl.registry import schedule
+from p2pl.registry import SpecError, schedule
 
 SMALL = {
     "dataset": "digits",
@@ -40,6 +40,12 @@ def test_a_schedule_is_a_learning_rate_for_each_round(engine):
         learned, _ = one.work.train(x, torch.zeros_like(x))
         x = learned.mean(dim=0).expand(6, -1).contiguous()
         torch.testing.assert_close(snapshot.models, x, rtol=0, atol=1e-6)
+
+
+def test_a_warm_up_ends_before_the_run_does():
+    assert Experiment(rounds=6, training={"warmup": 6}).training.warmup == 6
+    with pytest.raises(SpecError, match=r"training\.warmup: expected at most 6, .*, got 7"):
+        Experiment(rounds=6, training={"warmup": 7})
 
 
 @pytest.mark.parametrize("name", schedule.entries)

@@ -1,10 +1,8 @@
 """Specs: names, types, ranges and combinations are refused before anything runs; equal runs have equal keys."""
 
-import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +13,6 @@ from p2pl import Experiment, SpecError
 from p2pl.experiment import overlay
 from p2pl.options import expected
 from p2pl.registry import FAMILIES
-from p2pl.sweep import cells, index, label, read_table
-from p2pl.yaml_files import parse_yaml
-
-CONFIG = Path(__file__).parent.parent / "config"
 
 WRONG = [
     ({"topologi": "ring"}, "no key 'topologi'; did you mean 'topology'"),
@@ -138,92 +132,3 @@ def test_specs_need_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-TABLE = {
-    "defaults": {"dataset": "digits"},
-    "experiments": {
-        "e": {
-            "base": {"devices": 4},
-            "arms": {"star": {"topology": "star"}, "server": {"algorithm": "fedavg"}},
-            "grid": {"training.lr": [0.1, 0.2], "partition": ["iid", {"name": "dirichlet", "alpha": 0.1}]},
-            "seeds": 3,
-        }
-    },
-}
-
-
-def test_a_block_becomes_its_cells():
-    found = cells(TABLE, "e")
-    assert len(found) == 2 * 2 * 2
-    assert len({cell.key for cell in found}) == 8
-    assert found[1].columns == {
-        "experiment": "e",
-        "arm": "star",
-        "training.lr": 0.1,
-        "partition": "dirichlet(alpha=0.1)",
-    }
-    assert found[-1].experiment.training.lr == 0.2
-    assert found[0].seeds == (0, 1, 2)
-    assert label([1, 2]) == "[1, 2]"
-
-
-@pytest.mark.parametrize("name", ["config", "paper", "smoke", "cifar10"])
-def test_every_table_of_the_repository_is_valid(name):
-    """Its cells are experiments, and stand for themselves on a command line."""
-    for found in index(read_table(CONFIG / f"{name}.yaml")).values():
-        assert all(Experiment.of(json.loads(cell.spec)) == cell.experiment for cell in found)
-
-
-def test_a_wrong_cell_is_named_by_block_and_arm():
-    wrong = {"experiments": {"e": {"arms": {"a": {"topology": "sta"}}}}}
-    with pytest.raises(SpecError, match="experiment 'e', arm 'a': there is no topology 'sta'; did you mean 'star'"):
-        cells(wrong, "e")
-
-
-@pytest.mark.parametrize("block", ["foo", {"grid": {"training.lr": 0.1}}, {"grid": {"seed": [0, 1]}}, {"base": [1]}])
-def test_a_block_of_another_shape_is_refused(block):
-    with pytest.raises(SpecError, match="experiment 'b': "):
-        cells({"experiments": {"b": block}}, "b")
-
-
-def test_labels_of_one_grid_key_are_of_one_type():
-    found = cells({"experiments": {"b": {"grid": {"training.batch_size": [10, "full"]}}}}, "b")
-    assert [cell.columns["training.batch_size"] for cell in found] == ["10", "full"]
-
-
-def test_numbers_without_a_point_are_numbers():
-    assert parse_yaml("[1e-05, -2E3, 1.5, e5, 0x1e]", "here") == [1e-5, -2000.0, 1.5, "e5", 30]
-
-
-def test_a_table_is_laid_over_the_one_it_extends(tmp_path):
-    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
-    below.write_text("""
-        defaults: {devices: 4, model: {name: mlp, hidden: [8]}}
-        experiments: {e: {asks: Why, base: &it {rounds: 9}, arms: {a: {<<: *it, samples: 3}}, grid: {devices: [2, 3]}}}
-        """)
-    above.write_text(f"""
-        extends: {below}
-        defaults: {{devices: 5, model: {{hidden: [4, 4]}}}}
-        experiments: {{e: {{grid: {{devices: [7]}}}}}}
-        """)
-    arms = {"a": {"rounds": 9, "samples": 3}}
-    assert read_table(above) == {
-        "defaults": {"devices": 5, "model": {"name": "mlp", "hidden": [4, 4]}},
-        "experiments": {"e": {"asks": "Why", "base": {"rounds": 9}, "arms": arms, "grid": {"devices": [7]}}},
-    }
-    above.write_text(f"extends: {above}")
-    with pytest.raises(SpecError, match="extends itself"):
-        read_table(above)
-
-
-def test_a_table_that_is_none_is_refused(tmp_path):
-    twice = "experiments: {}\nexperiments: {}"
-    odd = (("[" * 3000, "not YAML"), ("a: 2001-99-99", "not YAML"), (twice, "'experiments' is given twice"))
-    for text, message in (("a: [", "not YAML"), ("a: 1", "no key 'experiments'"), *odd):
-        path = tmp_path / "t.yaml"
-        path.write_text(text)
-        with pytest.raises(SpecError, match=message):
-            read_table(path)
-    with pytest.raises(SpecError, match="cannot read"):
-        read_table(tmp_path / "none.yaml")

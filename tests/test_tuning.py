@@ -11,7 +11,7 @@ from made_up import runs
 from p2pl import SpecError
 from p2pl.results import load
 from p2pl.sweep import index
-from p2pl.tuning import tune
+from p2pl.tuning import at_edges, tune
 
 LR = "training.lr"
 
@@ -22,9 +22,10 @@ def table(levels, diverged=()):
     for arm, known in levels.items():
         for lr, level in known.items():
             status = "diverged at round 3" if (arm, lr) in diverged else "finished"
-            parts.append(runs([level, level + 0.02], **{"arm": arm, LR: lr, "status": status}))
+            parts.append(runs([level, level + 0.02], **{"arm": arm, LR: lr, "status": status, "run": "r"}))
     frame = pd.concat(parts, ignore_index=True)
     frame.attrs["cells"] = [{"key": "k", "seeds": [0, 1], "experiment": "e", "arm": arm, LR: 0.1} for arm in levels]
+    frame.attrs["specs"] = {"r": {"algorithm": "choco_sgd"}}
     return frame
 
 
@@ -36,6 +37,42 @@ def test_each_arm_gets_the_value_of_its_best_mean():
     assert found["a"]["tried"][0]["error"] == pytest.approx(0.01 * (1 - math.exp(-4)))
     assert [one[LR] for one in found["a"]["tried"]] == [0.1, 0.2, 0.4]
     json.dumps(found)
+
+
+def test_an_arm_is_tuned_over_its_own_grid():
+    """Another arm's key is none of its own, and of one value alone nothing was chosen."""
+    frame, reach = table({"a": {0.1: 0.7, 0.2: 0.8, 0.4: 0.6}, "b": {0.2: 0.9}}), "algorithm.reach"
+    frame[reach] = frame["arm"].map({"b": 3.0})
+    frame.attrs["cells"][1][reach] = 3.0
+    found = tune(frame)
+    assert [found[arm]["chosen"] for arm in "ab"] == [{LR: 0.2}, {LR: 0.2, reach: 3.0}]
+    assert [found[arm]["at_edge"] for arm in "ab"] == [[], []]
+    assert at_edges(found) == []
+
+
+def test_what_lies_at_an_edge_is_said():
+    found = tune(table({"a": {0.1: 0.7, 0.2: 0.8}, "b": {0.1: 0.9, 0.2: 0.8, 0.4: 0.1}}))
+    assert at_edges(found) == [f"a: {LR} = 0.2, the largest tried", f"b: {LR} = 0.1, the least tried"]
+
+
+@pytest.mark.parametrize(
+    ("key", "tried", "edge"),
+    [
+        ("algorithm.gamma", (0.4, 1.0), False),  # a share is at most 1
+        ("algorithm.gamma", (1.0, 0.4), True),
+        ("algorithm.reach", (0.4, 1.0), True),
+        ("algorithm.gamma", (0.0, 0.4), True),
+        ("training.lr", (2.0, 1.0), True),
+        ("training.steps", (2, 1), False),
+        ("training.steps", (1, 2), True),
+    ],
+)
+def test_an_edge_with_nothing_beyond_is_none(key, tried, edge):
+    """The last of those tried is best."""
+    frame = table({"a": dict(zip(tried, (0.7, 0.9), strict=True))}).rename(columns={LR: key})
+    frame.attrs = {"cells": [{"key": "k", "arm": "a", key: 1}], "specs": {"r": {"algorithm": "choco_sgd"}}}
+    found = tune(frame)["a"]
+    assert (found["chosen"], found["at_edge"]) == ({key: tried[1]}, [key] if edge else [])
 
 
 def test_of_values_that_the_seeds_cannot_tell_apart_the_first_is_taken():
@@ -54,7 +91,7 @@ def test_a_value_with_which_a_run_diverged_is_out():
 
 
 def test_without_a_grid_there_is_nothing_to_tune():
-    frame = runs([0.5]).assign(arm="a", status="finished")
+    frame = runs([0.5]).assign(arm="a", status="finished", run="r")
     frame.attrs["cells"] = [{"key": "k", "seeds": [0], "experiment": "e", "arm": "a"}]
     with pytest.raises(SpecError, match="no grid"):
         tune(frame)

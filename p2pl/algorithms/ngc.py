@@ -2,11 +2,13 @@
 
     x_k <- sum_j w_kj x_j - lr v_k,     v_k <- mu v_k + sum_j w_kj grad f_k(x_j),     j in N_k and k itself
 
-Our reading of Aketi, Kodge, Roy, "Neighborhood Gradient Clustering", arXiv 2209.14390, with self- and model-variant
-gradients alone (alpha = 0): nothing is sent but models, and a device of d neighbours learns d + 1 times. (Their code
-takes a device's gradient at its own model after mixing, not before.) DSGD, combine then adapt, takes one gradient, at
-the mean of these models; where gradients are linear in the model, as in least squares, the two are one. Several local
-steps are taken from each model, and their ends averaged.
+Aketi, Kodge, Roy, "Neighborhood Gradient Clustering" (later: Mean), arXiv 2209.14390, with self- and model-variant
+gradients alone (alpha = 0): nothing is sent but models, and a device of d neighbours learns d + 1 times. Held against
+the authors' code (github.com/aparna-aketi/neighborhood_gradient_clustering): there, too, gradients at the models heard
+count as much as the models do, one velocity takes their mean, and the step is from the mixed model; but a device's
+gradient at its own model is taken after mixing, not before, and models mix by a consensus step of its own. DSGD,
+combine then adapt, takes one gradient, at the mean of these models; where gradients are linear in the model, as in
+least squares, the two are one. Several local steps are taken from each model, and their ends averaged.
 """
 
 from __future__ import annotations

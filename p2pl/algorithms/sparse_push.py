@@ -13,6 +13,11 @@ anew, and messages lost:
 
 Skew-Compensated Sparse-Push ends with `final_rounds` in which nobody learns and devices merge (our reading of a later
 paper's remark): `dense`, x <- P_t x and w <- P_t w, uncompressed; or by `compressed` gossip as before.
+
+The code of a later paper by the first author (github.com/aparna-aketi/Low_Precision_DL) has push-sum with both kinds
+of memory, gamma for weights as for models, and ends with 50 rounds of compressed gossip alone; gamma is 0.01 there
+where a hundredth is kept, less than `reach` makes of it. Which kind Sparse-Push had, and what its merging was, it does
+not say.
 """
 
 from __future__ import annotations
@@ -97,7 +102,7 @@ class SparsePush(Replicas):
 
 @algorithm(
     name="skew_compensated_sparse_push",
-    needs=("column stochastic", "periodic", "no failures"),
+    needs=("column stochastic", "periodic", "no failures", "rounds to learn in"),
     compresses=True,
     tensors=3,
 )
