@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pl.models.mlp import ACTIVATIONS, MLP
+from theory.products import packed, times_transposed
 
 
 class Slopes(NamedTuple):
@@ -86,13 +87,14 @@ class Perceptron:
         outputs, n, m = self.outputs, len(left.held[0]), len(right.held[0])
         total = torch.zeros(outputs, n, outputs, m, dtype=self.weights[0].dtype)
         for layer, (ours, theirs) in enumerate(zip(left.slopes, right.slopes, strict=True)):
-            turned = (ours.flatten(0, 1) @ theirs.flatten(0, 1).T).view(outputs, n, outputs, m)
+            turned = times_transposed(packed(ours.flatten(0, 1)), packed(theirs.flatten(0, 1)))
+            turned = turned.view(outputs, n, outputs, m)
             total += turned.mul_(self._inner(left, right, layer)[:, None, :])
         if left.gate is not None and right.gate is not None:
             inner = self._inner(left, right, len(left.slopes))
-            rows = self.weights[-1]
+            rows, gate = self.weights[-1], packed(right.gate)
             for c, e in combinations_with_replacement(range(outputs), 2):
-                pair = ((left.gate * (rows[c] * rows[e])) @ right.gate.T).mul_(inner)
+                pair = times_transposed(packed(left.gate * (rows[c] * rows[e])), gate).mul_(inner)
                 total[c, :, e] += pair
                 if c != e:
                     total[e, :, c] += pair

@@ -81,16 +81,14 @@ class Frame:
         self.test = columns(lambda some: {name: expansion.at_test(c) for name, c in some.items()})
         residual = samples.targets.reshape(-1) - expansion.train_outputs
         kernels = [expansion.gram[own, own].double() for own in samples.held]
-        self.devices = Devices(scenario, kernels, residual, samples.held, continuous)
+        self.devices = Devices(scenario, kernels, residual, samples.held, self.names, continuous)
 
     def learn(self, number: int, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        """See `Devices.learn`; of the slots that are there."""
-        width, there = len(self.expansion.gram), [SLOTS.index(name) for name in self.names]
-        values = torch.zeros(len(SLOTS), len(self.train.slots["x"]), self.rows, dtype=torch.float64)
-        for index, name in zip(there, self.names, strict=True):
-            values[index] = self.train.slots[name][:, width : width + self.rows]
+        """See `Devices.learn`; gains of the slots that are there."""
+        width = len(self.expansion.gram)
+        values = [self.train.slots[name][:, width : width + self.rows] for name in self.names]
         maps, gains = self.devices.learn(values, number, chosen)
-        return maps[:, there][:, :, there], gains[: len(self.gaining)]
+        return maps, gains[: len(self.gaining)]
 
     def at_train(self, gains: Tensor) -> Slots:
         """What gains (G, N C) add to the training columns: coefficients at their own rows, values everywhere."""

@@ -25,6 +25,7 @@ from theory.unfolded import Unfolded
 
 MEMORY = 4 * 2**30  # bytes, where nobody says otherwise
 TILE, NARROW = 256, 32  # samples a side: beyond the first products are no faster, below the second they are slower
+OWN = 128  # at most, of a kernel that is symmetric: half of what is off its diagonal is not multiplied
 MODELS = 2  # copies of the parameters in memory
 
 
@@ -63,7 +64,7 @@ def ntk(
     """The kernel between samples left (N, ...) and right (M, ...) at parameters (P,).
 
     module: (B, ...) -> (B, C); its parameters are replaced by `parameters`, in the order of `module.parameters()`, and
-    left as they are. Returns (N C, M C), row n C + c for output c of sample n; averaged: (N, M), the trace over
+    left as they are; the same tensor on both sides is known for one. Returns (N C, M C), row n C + c for output c of sample n; averaged: (N, M), the trace over
     outputs / C, which is all there is to the kernel where it is isotropic (as in the limit of infinite width).
 
     dtype: of all products and of the result; in float32 twice as fast, to some six digits.
@@ -83,17 +84,29 @@ def ntk(
         raise SpecError(too_large(n, m, form.outputs, averaged, memory - left_over, memory))
     result = torch.empty(n, c, m, c, dtype=dtype)
     rows, columns = tile(form, n, m, averaged, left_over // dtype.itemsize - MODELS * len(parameters))
+    if left is right:
+        rows = min(rows, columns, OWN)
+        columns -= columns % rows
     for some in pieces(m, columns):
-        theirs = form.features(right[some].to(dtype))
-        for part in pieces(n, rows):
-            result[part, :, some, :] = between(form, left[part].to(dtype), theirs, averaged)
-        del theirs  # before the next are made
+        tiles = [
+            (other, form.features(right[other].to(dtype)))
+            for other in pieces(some.stop, rows if left is right else columns, some.start)
+        ]
+        for part in pieces(some.stop if left is right else n, rows):
+            shared = left is right and part.start >= some.start
+            first = (part.start - some.start) // rows if shared else 0
+            ours = tiles[first][1] if shared else form.features(left[part].to(dtype))
+            for other, theirs in tiles[first:]:
+                block = between(form, ours, theirs, averaged)
+                result[part, :, other, :] = block
+                if left is right and other != part:
+                    result[other, :, part, :] = block.permute(2, 3, 0, 1)
+        del tiles, ours, theirs  # before the next are made
     return result.view(n * c, m * c)
 
 
-def between(form: Form, inputs: Tensor, theirs: Any, averaged: bool) -> Tensor:
-    """The block, (n, C, m, C) or (n, 1, m, 1), between samples (n, ...) and others of which there are features."""
-    ours = form.features(inputs)
+def between(form: Form, ours: Any, theirs: Any, averaged: bool) -> Tensor:
+    """The block, (n, C, m, C) or (n, 1, m, 1), between samples with these features."""
     return form.averaged_block(ours, theirs)[:, None, :, None] if averaged else form.block(ours, theirs)
 
 
@@ -140,9 +153,9 @@ def tile(form: Form, left: int, right: int, averaged: bool, room: int) -> tuple[
     return rows, columns
 
 
-def pieces(total: int, size: int) -> Iterator[slice]:
-    """range(total), in slices of `size`; the last may be shorter."""
-    yield from (slice(begin, min(begin + size, total)) for begin in range(0, total, size))
+def pieces(end: int, size: int, begin: int = 0) -> Iterator[slice]:
+    """range(begin, end), in slices of `size`; the last may be shorter."""
+    yield from (slice(first, min(first + size, end)) for first in range(begin, end, size))
 
 
 def too_large(left: int, right: int, outputs: int, averaged: bool, wanted: int, memory: int) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vjp
+from torch.func import functional_call
 
 from theory.jacobian import named_parameters
 
@@ -39,8 +39,8 @@ class Linearized:
 
         def through(part: Tensor) -> Tensor:
             out, back = pullback(partial(self._call, inputs=part), self.reference)
-            along, again = pullback(lambda w: (back(w)[0] * direction).sum(), torch.zeros_like(out))
-            pushed: Tensor = again(torch.ones_like(along))[0]
+            along, again = pullback(lambda w: (back(w) * direction).sum(), torch.zeros_like(out))
+            pushed: Tensor = again(torch.ones_like(along))
             return pushed.detach()
 
         return torch.cat([through(part) for part in parts(inputs)])
@@ -50,13 +50,25 @@ class Linearized:
         total = torch.zeros_like(self.reference)
         for part, some in zip(parts(inputs), parts(weights), strict=True):
             _, back = pullback(partial(self._call, inputs=part), self.reference)
-            total += back(some)[0].detach()
+            total += back(some).detach()
         return total
 
 
-def pullback(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor]]]:
-    """The function's value, and what multiplies from the left with its Jacobian there."""
-    value, back, *_ = vjp(function, at)
+def pullback(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """The function's value, and what multiplies from the left with its Jacobian there, and has a slope itself.
+
+    As `torch.func.vjp`, whose first call in a process imports torch's compiler, for three seconds; `grad` of more than
+    one number imports half of it.
+    """
+    with torch.enable_grad():
+        point = at.detach().requires_grad_()
+        value = function(point)
+
+    def back(weights: Tensor) -> Tensor:
+        with torch.enable_grad():
+            (pulled,) = torch.autograd.grad((value * weights).sum(), point, create_graph=True)
+        return pulled
+
     return value, back
 
 

@@ -36,7 +36,7 @@ X, U, DRIFT, ORIGIN = range(4)
 class Phase(NamedTuple):
     """A device's learning phase: slots <- map slots, and J^T gains[0] more for x, J^T gains[1] more for the velocity.
 
-    map: (4, 4). gains: (2, n C).
+    map: (S, S) of the slots that there are. gains: (2, n C).
     """
 
     map: Tensor
@@ -90,16 +90,27 @@ class Step:
 
 
 class Local:
-    """One device's steps. kernel: (n C, n C), between its own samples. residual: (n C,), target - f_ref there."""
+    """One device's steps. kernel: (n C, n C), between its own samples. residual: (n C,), target - f_ref there.
 
-    def __init__(self, training: Training, kernel: Tensor, residual: Tensor, outputs: int, continuous: bool) -> None:
+    there: numbers of the slots that are carried from phase to phase; all others begin each phase at zero.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        kernel: Tensor,
+        residual: Tensor,
+        there: Sequence[int],
+        outputs: int,
+        continuous: bool,
+    ) -> None:
         self.training, self.kernel, self.residual, self.outputs = training, kernel, residual, outputs
-        self.continuous = continuous
+        self.there, self.continuous = list(there), continuous
         self.samples = len(residual) // outputs
-        self._powers: dict[int, tuple[Tensor, Tensor]] = {}
+        self._powers: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def learn(self, values: Tensor, batches: Sequence[np.ndarray]) -> Phase:
-        """A phase from the slots' values (4, n C) at the device's samples; batches: numbers of its own samples."""
+        """A phase from the slots' values (S, n C) at the device's samples; batches: numbers of its own samples."""
         whole = all(len(batch) == self.samples for batch in batches)
         if self.continuous or (whole and len(batches) > 1):
             return self._collapsed(values, len(batches))
@@ -112,12 +123,14 @@ class Local:
 
     def _collapsed(self, values: Tensor, steps: int) -> Phase:
         basis = self._spectrum[1]
-        change, power = self._power(steps)
-        seen = torch.cat([values, self.residual[None]]) @ basis
-        return Phase(change, (power * seen).sum(dim=1) @ basis.T)
+        change, power, rest = self._power(steps)
+        return Phase(change, ((power * (values @ basis)).sum(dim=1) + rest) @ basis.T)
 
-    def _power(self, steps: int) -> tuple[Tensor, Tensor]:
-        """The slots' map (4, 4), and (2, 5, n C): both gains by the slots' values and r, of a phase of `steps`."""
+    def _power(self, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a phase of `steps`: the slots' map (S, S), both gains by the slots' values (2, S, n C), and by r (2, n C).
+
+        Gains by eigenvectors of the kernel.
+        """
         if steps not in self._powers:
             slope = 2 / (self.samples * self.outputs)
             if self.continuous:
@@ -127,25 +140,28 @@ class Local:
                 step = Step.of(self.training, steps)
                 change = torch.linalg.matrix_power(step.map, steps)
                 whole = torch.linalg.matrix_power(step.with_data(self._spectrum[0], slope), steps)
-            self._powers[steps] = change, whole[:, 5:, :5].permute(1, 2, 0).contiguous()
+            power = whole[:, 5:, :5].permute(1, 2, 0)
+            rest = power[:, 4] * (self.residual @ self._spectrum[1])
+            self._powers[steps] = change[self.there][:, self.there], power[:, self.there].contiguous(), rest
         return self._powers[steps]
 
     def _stepwise(self, values: Tensor, batches: Sequence[np.ndarray]) -> Phase:
         step = Step.of(self.training, len(batches))
         change, gains = torch.eye(4, dtype=torch.float64), torch.zeros(2, len(self.residual), dtype=torch.float64)
+        values = torch.zeros(4, len(self.residual), dtype=torch.float64).index_copy(0, torch.tensor(self.there), values)
         for batch in batches:
             rows = torch.from_numpy((batch[:, None] * self.outputs + np.arange(self.outputs)).reshape(-1))
             data = (self.residual[rows] - values[X, rows]) * (2 / len(rows))
             values = step.map @ values + step.push[:, None] * (data @ self.kernel[rows])
             change, gains = step.map @ change, step.map[:2, :2] @ gains
             gains[:, rows] += step.push[:2, None] * data
-        return Phase(change, gains)
+        return Phase(change[self.there][:, self.there], gains)
 
 
 class Devices:
     """The learning phases of all devices, each with its own mini-batches: those of the run.
 
-    kernels: of each, between its own samples. residual: (N C,); held: each device's slice of it.
+    kernels: of each, between its own samples. residual: (N C,); held: each device's slice of it. names: of the slots.
     """
 
     def __init__(
@@ -154,8 +170,10 @@ class Devices:
         kernels: Sequence[Tensor],
         residual: Tensor,
         held: Sequence[slice],
+        names: Sequence[str],
         continuous: bool,
     ) -> None:
+        there = [SLOTS.index(name) for name in names]
         known, experiment = scenario.data, scenario.experiment
         self.held, self.training = held, experiment.training
         inputs, targets = torch.empty(0), torch.empty(0)  # who meets which samples does not depend on what they are
@@ -165,20 +183,21 @@ class Devices:
         for place, shard in zip(self.place, scenario.shards, strict=True):
             place[shard] = np.arange(len(shard))
         self.local = [
-            Local(experiment.training, kernel, residual[own], known.classes, continuous)
+            Local(experiment.training, kernel, residual[own], there, known.classes, continuous)
             for kernel, own in zip(kernels, held, strict=True)
         ]
 
-    def learn(self, values: Tensor, round: int, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Maps between slots (K, 4, 4), and gains (2, N C), of those chosen; others stay as they are.
+    def learn(self, values: Sequence[Tensor], round: int, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Maps between slots (K, S, S), and gains (2, N C), of those chosen; others stay as they are.
 
-        values: (4, K, N C), of all slots at all samples.
+        values: of each slot (K, N C), at all samples.
         """
-        maps = torch.eye(4, dtype=torch.float64).repeat(len(self.held), 1, 1)
-        gains = torch.zeros(2, values.shape[2], dtype=torch.float64)
+        maps = torch.eye(len(values), dtype=torch.float64).repeat(len(self.held), 1, 1)
+        gains = torch.zeros(2, values[0].shape[1], dtype=torch.float64)
         for k in chosen.tolist():
             own = self.held[k]
-            maps[k], gains[:, own] = self.local[k].learn(values[:, k, own], self._batches(k, round))
+            seen = torch.stack([one[k, own] for one in values])
+            maps[k], gains[:, own] = self.local[k].learn(seen, self._batches(k, round))
         return maps, gains
 
     def _batches(self, device: int, round: int) -> list[np.ndarray]:

@@ -53,7 +53,7 @@ def onset_of(scenario: Scenario, expansion: Expansion, keep: int | None = DIRECT
         return None
     rows = [np.arange(held.start, held.stop) for held in expansion.samples.held]
     count = sum(map(len, rows))
-    theta = expansion.gram[:count, :count].double().numpy()
+    theta = expansion.gram[:count, :count].numpy()
     curves = curvature(theta, rows, [2 / len(own) for own in rows], keep and min(keep, *map(len, rows)))
     found = growth_onset(curves, weights, rule, PERCENT)
     return found if math.isfinite(found) else None
