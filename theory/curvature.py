@@ -108,8 +108,9 @@ def compressed(
     theta: NDArray[np.floating], rows: tuple[NDArray[np.int64], ...], bases: tuple[Array, ...]
 ) -> tuple[Array, tuple[NDArray[np.int64], ...]]:
     """The kernel between directions of the devices' residuals, bases[k] (rows of k, d_k), and which are whose."""
-    turned = np.concatenate([theta[part].astype(np.float64).T @ basis for part, basis in zip(rows, bases, strict=True)], axis=1)
-    small = np.concatenate([basis.T @ turned[part] for part, basis in zip(rows, bases, strict=True)])
+    pairs = list(zip(rows, bases, strict=True))
+    turned = np.concatenate([theta[part].astype(np.float64).T @ basis for part, basis in pairs], axis=1)
+    small = np.concatenate([basis.T @ turned[part] for part, basis in pairs])
     ends = np.cumsum([basis.shape[1] for basis in bases])
     return (small + small.T) / 2, tuple(np.split(np.arange(ends[-1]), ends[:-1]))
 

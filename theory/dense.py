@@ -85,21 +85,23 @@ class Perceptron:
 
     def block(self, left: Slopes, right: Slopes) -> Tensor:
         outputs, n, m = self.outputs, len(left.held[0]), len(right.held[0])
-        total = torch.zeros(outputs, n, outputs, m, dtype=self.weights[0].dtype)
+        whole = torch.zeros(n, outputs, m, outputs, dtype=self.weights[0].dtype)
+        total = whole.permute(1, 0, 3, 2)
         for layer, (ours, theirs) in enumerate(zip(left.slopes, right.slopes, strict=True)):
             turned = times_transposed(packed(ours.flatten(0, 1)), packed(theirs.flatten(0, 1)))
             turned = turned.view(outputs, n, outputs, m)
             total += turned.mul_(self._inner(left, right, layer)[:, None, :])
         if left.gate is not None and right.gate is not None:
             inner = self._inner(left, right, len(left.slopes))
-            rows, gate = self.weights[-1], packed(right.gate)
+            rows, gate, scaled = self.weights[-1], packed(right.gate), torch.empty_like(left.gate)
             for c, e in combinations_with_replacement(range(outputs), 2):
-                pair = times_transposed(packed(left.gate * (rows[c] * rows[e])), gate).mul_(inner)
+                torch.mul(left.gate, rows[c] * rows[e], out=scaled)
+                pair = times_transposed(packed(scaled), gate).mul_(inner)
                 total[c, :, e] += pair
                 if c != e:
                     total[e, :, c] += pair
         total.diagonal(dim1=0, dim2=2).add_(self._inner(left, right, len(self.weights) - 1)[:, :, None])
-        return total.permute(1, 0, 3, 2)
+        return whole
 
     def averaged_block(self, left: Slopes, right: Slopes) -> Tensor:
         total = self._inner(left, right, len(self.weights) - 1)

@@ -65,7 +65,11 @@ class Dynamics:
         self.exchanges = Exchanges(scenario, self.order)
         reference, anchors, shares = start_of(self.exchanges.starts, self.experiment.training.weight_decay)
         self.expansion = Expansion.about(scenario, self.samples, reference, anchors, memory)
-        self.frame = Frame(scenario, self.samples, self.expansion, self._slots(shares), continuous)
+        slots = self._slots(shares)
+        kept = None
+        if "velocity" in slots and "velocity" not in self.order.sent and not self.experiment.training.weight_decay:
+            kept = slots.pop("velocity")[0, : self.expansion.samples.held[-1].stop]
+        self.frame = Frame(scenario, self.samples, self.expansion, slots, continuous, kept=kept)
 
     def _slots(self, shares: Tensor) -> dict[str, Tensor]:
         """(K, N C + M) coefficients of each slot before the first round; shares: (K, M), of the anchors."""

@@ -55,7 +55,8 @@ class Moment:
 class Frame:
     """slots: (K, N C + M) coefficients by name, see `theory.local.SLOTS`. gaining: names of those that data change.
 
-    under_way: of messages sent and not yet arrived, their slots' names and coefficients.
+    under_way: of messages sent and not yet arrived, their slots' names and coefficients. kept: (N C,) coefficients of
+    the devices' velocities, if each is made of the device's own samples alone, and so is no slot: half the work.
     """
 
     def __init__(
@@ -66,11 +67,14 @@ class Frame:
         slots: Slots,
         continuous: bool,
         under_way: Sequence[Slots] = (),
+        kept: Tensor | None = None,
     ) -> None:
         self.scenario, self.samples, self.expansion, self.continuous = scenario, samples, expansion, continuous
         self.names = [name for name in SLOTS if name in slots]
         self.gaining = [name for name in self.names if name in ("x", "velocity")]
-        self.rows = len(samples.train) * samples.outputs
+        self.rows, self.kept = len(samples.train) * samples.outputs, kept
+        sizes = torch.tensor([own.stop - own.start for own in samples.held])
+        self.owner = torch.arange(len(sizes)).repeat_interleave(sizes)
 
         def columns(look: Callable[[Slots], Slots]) -> Columns:
             return Columns(look(slots), [look(one) for one in under_way])
@@ -79,16 +83,27 @@ class Frame:
             lambda some: {name: torch.cat([c, expansion.at_train(c)], dim=1) for name, c in some.items()}
         )
         self.test = columns(lambda some: {name: expansion.at_test(c) for name, c in some.items()})
-        residual = samples.targets.reshape(-1) - expansion.train_outputs
-        kernels = [expansion.gram[own, own].double() for own in samples.held]
-        self.devices = Devices(scenario, kernels, residual, samples.held, self.names, continuous)
+        self.carried = [name for name in SLOTS if name in slots or (name == "velocity" and kept is not None)]
+        self.devices = Devices(scenario, expansion, self.carried, continuous)
 
     def learn(self, number: int, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        """See `Devices.learn`; gains of the slots that are there."""
-        width = len(self.expansion.gram)
-        values = [self.train.slots[name][:, width : width + self.rows] for name in self.names]
+        """See `Devices.learn`; of the slots that there are."""
+        values = torch.stack([self._own_values(name) for name in self.carried])
         maps, gains = self.devices.learn(values, number, chosen)
-        return maps, gains[: len(self.gaining)]
+        if self.kept is None:
+            return maps, gains[: len(self.gaining)]
+        u, rest = self.carried.index("velocity"), [self.carried.index(name) for name in self.names]
+        gain = gains[0] + maps[self.owner, 0, u] * self.kept
+        self.kept = gains[1] + maps[self.owner, u, u] * self.kept
+        return maps[:, rest][:, :, rest], gain[None]
+
+    def _own_values(self, name: str) -> Tensor:
+        """(N C,) a slot's values, each device's at its own samples."""
+        own, gram = list(enumerate(self.samples.held)), self.expansion.gram
+        if name not in self.names and self.kept is not None:
+            return torch.cat([self.kept[held].to(gram.dtype) @ gram[held, held] for _, held in own]).double()
+        values = self.train.slots[name][:, len(gram) :]
+        return torch.cat([values[k, held] for k, held in own])
 
     def at_train(self, gains: Tensor) -> Slots:
         """What gains (G, N C) add to the training columns: coefficients at their own rows, values everywhere."""
@@ -138,7 +153,7 @@ class Frame:
 
         slots, under_way = turned(self.train.slots), [turned(one) for one in self.train.under_way]
         about = Expansion.about(self.scenario, self.samples, reference, anchors, memory)
-        return Frame(self.scenario, self.samples, about, slots, self.continuous, under_way)
+        return Frame(self.scenario, self.samples, about, slots, self.continuous, under_way, self.kept)
 
     def _turned(self, name: str, coefficients: Tensor, mean: Tensor) -> Tensor:
         """A slot's coefficients about the new reference: with the old anchor theta_ref written by the new one."""
