@@ -41,7 +41,7 @@ def foretold(experiment, cuts=()):
         about = dynamics.frame.expansion
         measures = {"consensus_distance": moment.disagreement}
         measures |= {"messages": moment.messages, "bytes_sent": moment.bytes_sent}
-        models = torch.stack([about.linear.reference + about.displacement(one) for one in moment.coefficients])
+        models = about.linear.reference + about.displacement(moment.coefficients)
         yield (moment.round, moment.phase), measures, moment.train, moment.test, models
 
 

@@ -85,8 +85,7 @@ class Perceptron:
 
     def block(self, left: Slopes, right: Slopes) -> Tensor:
         outputs, n, m = self.outputs, len(left.held[0]), len(right.held[0])
-        whole = torch.zeros(n, outputs, m, outputs, dtype=self.weights[0].dtype)
-        total = whole.permute(1, 0, 3, 2)
+        total = torch.zeros(outputs, n, outputs, m, dtype=self.weights[0].dtype)
         for layer, (ours, theirs) in enumerate(zip(left.slopes, right.slopes, strict=True)):
             turned = times_transposed(packed(ours.flatten(0, 1)), packed(theirs.flatten(0, 1)))
             turned = turned.view(outputs, n, outputs, m)
@@ -101,7 +100,7 @@ class Perceptron:
                 if c != e:
                     total[e, :, c] += pair
         total.diagonal(dim1=0, dim2=2).add_(self._inner(left, right, len(self.weights) - 1)[:, :, None])
-        return whole
+        return total.permute(1, 0, 3, 2)
 
     def averaged_block(self, left: Slopes, right: Slopes) -> Tensor:
         total = self._inner(left, right, len(self.weights) - 1)

@@ -113,9 +113,10 @@ class Expansion:
         return (coefficients.to(self.cross.dtype) @ self.cross[rows]).double()
 
     def displacement(self, coefficients: Tensor) -> Tensor:
-        """theta - theta_ref, (P,), of coefficients (N C + M,): one vector-Jacobian product."""
-        of_samples, of_anchors = torch.split(coefficients, [len(coefficients) - len(self.anchors), len(self.anchors)])
-        pulled = self.linear.pull(of_samples.view(-1, self.samples.outputs), self.samples.train)
+        """theta - theta_ref, (B, P), of coefficients (B, N C + M): a vector-Jacobian product each."""
+        of_samples, of_anchors = coefficients.tensor_split([coefficients.shape[1] - len(self.anchors)], dim=1)
+        shape = (len(coefficients), -1, self.samples.outputs)
+        pulled = self.linear.pull(of_samples.reshape(shape), self.samples.train)
         return pulled + of_anchors @ self.anchors
 
 

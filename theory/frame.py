@@ -143,7 +143,7 @@ class Frame:
         """The same devices about their mean."""
         old, width = self.expansion, len(self.expansion.gram)
         mean = self.train.slots["x"][:, :width].mean(dim=0)
-        reference = old.linear.reference + old.displacement(mean)
+        reference = old.linear.reference + old.displacement(mean[None])[0]
         anchors = old.anchors.clone()
         if "origin" in self.names:
             anchors[0] = reference

@@ -46,16 +46,17 @@ class Linearized:
         return torch.cat([through(part) for part in parts(inputs)])
 
     def pull(self, weights: Tensor, inputs: Tensor) -> Tensor:
-        """J^T weights, (P,), for weights (N, C)."""
-        total = torch.zeros_like(self.reference)
-        for part, some in zip(parts(inputs), parts(weights), strict=True):
+        """J^T weights, (B, P), for weights (B, N, C)."""
+        total = torch.zeros(len(weights), len(self.reference), dtype=torch.float64)
+        for part, some in zip(parts(inputs), parts(weights.transpose(0, 1)), strict=True):
             _, back = pullback(partial(self._call, inputs=part), self.reference)
-            total += back(some).detach()
+            for one, row in zip(some.unbind(dim=1), total, strict=True):
+                row += back(one).detach()
         return total
 
 
 def pullback(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """The function's value, and what multiplies from the left with its Jacobian there, and has a slope itself.
+    """The function's value, and what multiplies from the left with its Jacobian there, and has a slope if that has.
 
     As `torch.func.vjp`, whose first call in a process imports torch's compiler, for three seconds; `grad` of more than
     one number imports half of it.
@@ -66,7 +67,8 @@ def pullback(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, 
 
     def back(weights: Tensor) -> Tensor:
         with torch.enable_grad():
-            (pulled,) = torch.autograd.grad((value * weights).sum(), point, create_graph=True)
+            along = (value * weights).sum()
+            (pulled,) = torch.autograd.grad(along, point, retain_graph=True, create_graph=weights.requires_grad)
         return pulled
 
     return value, back
