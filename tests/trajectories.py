@@ -38,10 +38,9 @@ def foretold(experiment, cuts=()):
     """The same from the theory, but for the measures: the disagreement, messages and bytes."""
     dynamics = Dynamics(stage(experiment), cuts=cuts)
     for moment in dynamics.moments():
-        about = dynamics.frame.expansion
         measures = {"consensus_distance": moment.disagreement}
         measures |= {"messages": moment.messages, "bytes_sent": moment.bytes_sent}
-        models = about.linear.reference + about.displacement(moment.coefficients)
+        models = dynamics.frame.parameters(moment.coefficients)
         yield (moment.round, moment.phase), measures, moment.train, moment.test, models
 
 

@@ -69,12 +69,7 @@ class Frame:
         under_way: Sequence[Slots] = (),
         kept: Tensor | None = None,
     ) -> None:
-        self.scenario, self.samples, self.expansion, self.continuous = scenario, samples, expansion, continuous
-        self.names = [name for name in SLOTS if name in slots]
-        self.gaining = [name for name in self.names if name in ("x", "velocity")]
-        self.rows, self.kept = len(samples.train) * samples.outputs, kept
-        sizes = torch.tensor([own.stop - own.start for own in samples.held])
-        self.owner = torch.arange(len(sizes)).repeat_interleave(sizes)
+        self._begin(scenario, samples, expansion, list(slots), continuous, kept)
 
         def columns(look: Callable[[Slots], Slots]) -> Columns:
             return Columns(look(slots), [look(one) for one in under_way])
@@ -83,7 +78,23 @@ class Frame:
             lambda some: {name: torch.cat([c, expansion.at_train(c)], dim=1) for name, c in some.items()}
         )
         self.test = columns(lambda some: {name: expansion.at_test(c) for name, c in some.items()})
+
+    def _begin(
+        self,
+        scenario: Scenario,
+        samples: Samples,
+        expansion: Expansion,
+        slots: Sequence[str],
+        continuous: bool,
+        kept: Tensor | None = None,
+    ) -> None:
+        self.scenario, self.samples, self.expansion, self.continuous = scenario, samples, expansion, continuous
+        self.names = [name for name in SLOTS if name in slots]
+        self.gaining = [name for name in self.names if name in ("x", "velocity")]
         self.carried = [name for name in SLOTS if name in slots or (name == "velocity" and kept is not None)]
+        self.rows, self.kept = len(samples.train) * samples.outputs, kept
+        sizes = torch.tensor([own.stop - own.start for own in samples.held])
+        self.owner = torch.arange(len(sizes)).repeat_interleave(sizes)
         self.devices = Devices(scenario, expansion, self.carried, continuous)
 
     def learn(self, number: int, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -126,18 +137,29 @@ class Frame:
     def moment(self, round: int, phase: str, seen: Seen, messages: int, bytes_sent: int) -> Moment:
         """With the test columns as they are now."""
         devices, outputs = len(seen.values), self.samples.outputs
-        apart = [part - part.mean(dim=0) for part in seen]
         train = self.expansion.train_outputs + seen.values[:, : self.rows]
         return Moment(
             round=round,
             phase=phase,
             train=train.view(devices, -1, outputs),
-            test=(self.expansion.test_outputs + self.test.slots["x"]).view(devices, -1, outputs),
+            test=(self.expansion.test_outputs + self.at_test_now(seen)).view(devices, -1, outputs),
             coefficients=seen.coefficients,
-            disagreement=float((apart[0] * apart[1]).sum(dim=1).mean().clamp(min=0).sqrt()),
+            disagreement=self.disagreement(seen),
             messages=messages,
             bytes_sent=bytes_sent,
         )
+
+    def at_test_now(self, seen: Seen) -> Tensor:
+        """(K, T C) what the devices' outputs have moved by, of the columns as they are now."""
+        return self.test.slots["x"]
+
+    def disagreement(self, seen: Seen) -> float:
+        apart = [part - part.mean(dim=0) for part in seen]
+        return float((apart[0] * apart[1]).sum(dim=1).mean().clamp(min=0).sqrt())
+
+    def parameters(self, coefficients: Tensor) -> Tensor:
+        """(K, P) of the devices, of a moment's coefficients since the last cut."""
+        return self.expansion.linear.reference + self.expansion.displacement(coefficients)
 
     def cut(self, memory: int) -> Frame:
         """The same devices about their mean."""
