@@ -1,7 +1,6 @@
 """A run and its prediction side by side, moment by moment, for the tests of the theory."""
 
 import numpy as np
-import torch
 
 from p2pl import Experiment
 from p2pl.engine import prepare, unfold

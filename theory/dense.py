@@ -53,7 +53,7 @@ class Perceptron:
         ]
         self.outputs = layers[-1].out_features
         widths = [layer.in_features for layer in layers]
-        self.held = 3 * sum(widths) + 2 * self.outputs * sum(widths[1:-1]) + self.outputs * widths[-1]
+        self.held = 3 * sum(widths) + 2 * self.outputs * sum(widths[1:-1]) + (self.outputs + 1) * widths[-1]
 
     def floats(self, rows: int, columns: int, averaged: bool) -> int:
         pairs = rows * columns * (1 if averaged else self.outputs**2)

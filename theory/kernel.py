@@ -64,8 +64,9 @@ def ntk(
     """The kernel between samples left (N, ...) and right (M, ...) at parameters (P,).
 
     module: (B, ...) -> (B, C); its parameters are replaced by `parameters`, in the order of `module.parameters()`, and
-    left as they are; the same tensor on both sides is known for one. Returns (N C, M C), row n C + c for output c of sample n; averaged: (N, M), the trace over
-    outputs / C, which is all there is to the kernel where it is isotropic (as in the limit of infinite width).
+    left as they are. Returns (N C, M C), row n C + c for output c of sample n; averaged: (N, M), the trace over
+    outputs / C, which is all there is to the kernel where it is isotropic (as in the limit of infinite width). The same
+    tensor for left and right is known to be one: then half of the work is left out.
 
     dtype: of all products and of the result; in float32 twice as fast, to some six digits.
 
@@ -85,24 +86,37 @@ def ntk(
     result = torch.empty(n, c, m, c, dtype=dtype)
     rows, columns = tile(form, n, m, averaged, left_over // dtype.itemsize - MODELS * len(parameters))
     if left is right:
-        rows = min(rows, columns, OWN)
-        columns -= columns % rows
-    for some in pieces(m, columns):
-        tiles = [
-            (other, form.features(right[other].to(dtype)))
-            for other in pieces(some.stop, rows if left is right else columns, some.start)
-        ]
-        for part in pieces(some.stop if left is right else n, rows):
-            shared = left is right and part.start >= some.start
-            first = (part.start - some.start) // rows if shared else 0
-            ours = tiles[first][1] if shared else form.features(left[part].to(dtype))
-            for other, theirs in tiles[first:]:
-                block = between(form, ours, theirs, averaged)
-                result[part, :, other, :] = block
-                if left is right and other != part:
-                    result[other, :, part, :] = block.permute(2, 3, 0, 1)
-        del tiles, ours, theirs  # before the next are made
+        fill_within(result, form, left, min(rows, columns, OWN), columns, averaged)
+    else:
+        fill_across(result, form, left, right, rows, columns, averaged)
     return result.view(n * c, m * c)
+
+
+def fill_across(
+    result: Tensor, form: Form, left: Tensor, right: Tensor, rows: int, columns: int, averaged: bool
+) -> None:
+    """The kernel (N, C, M, C), so many samples of the left and of the right at a time."""
+    for some in pieces(len(right), columns):
+        theirs = form.features(right[some].to(result.dtype))
+        for part in pieces(len(left), rows):
+            result[part, :, some, :] = between(form, form.features(left[part].to(result.dtype)), theirs, averaged)
+        del theirs  # before the next are made
+
+
+def fill_within(result: Tensor, form: Form, samples: Tensor, rows: int, columns: int, averaged: bool) -> None:
+    """The same for one set of samples, in square tiles of `rows`: those below the diagonal are those above, turned."""
+    for some in pieces(len(samples), columns - columns % rows if columns < len(samples) else columns):
+        parts = list(pieces(some.stop, rows, some.start))
+        theirs = [form.features(samples[part].to(result.dtype)) for part in parts]
+        for above in pieces(some.stop, rows):
+            inside = parts.index(above) if above in parts else None
+            ours = form.features(samples[above].to(result.dtype)) if inside is None else theirs[inside]
+            for part, features in list(zip(parts, theirs, strict=True))[inside or 0 :]:
+                block = between(form, ours, features, averaged)
+                result[above, :, part, :] = block
+                if part != above:
+                    result[part, :, above, :] = block.permute(2, 3, 0, 1)
+        del theirs, ours, features
 
 
 def between(form: Form, ours: Any, theirs: Any, averaged: bool) -> Tensor:

@@ -2,10 +2,10 @@
 
     theta_k <- sum_j W_t,p(i)[k, j] theta_j      for each parameter i, p(i) the packet that it travels in
 
-Coefficients of samples would have to be kept packet by packet, with kernels Theta = sum_p Theta_p, (N C)^2 numbers each:
-more than the slopes J themselves, for a packet of 362 numbers has fewer than most data have outputs. So here devices are
-held by their parameters, and J is written out; learning still goes by the kernel. As much work as a run, or more: it is
-for checking the run, not for saving it.
+Coefficients of samples would have to be kept packet by packet, with kernels Theta = sum_p Theta_p, (N C)^2 numbers
+each: more than the slopes J themselves, for a packet of 362 numbers has fewer than most data have outputs. So here
+devices are held by their parameters, and J is written out; learning still goes by the kernel. As much work as a run, or
+more: it is for checking the run, not for saving it.
 """
 
 from __future__ import annotations

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+THERE: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 SMALLEST = 32  # sides below which copying to oneDNN's memory, and back, takes longer than it saves
 
 
 def packed(matrix: Tensor) -> Tensor:
     """(n, w) as `times_transposed` takes it: a copy if it is float32 and not small, else the matrix itself."""
-    fits = matrix.dtype == torch.float32 and min(matrix.shape) >= SMALLEST and torch.backends.mkldnn.is_available()
+    fits = THERE and matrix.dtype == torch.float32 and min(matrix.shape) >= SMALLEST
     return matrix.detach().to_mkldnn() if fits else matrix
 
 
