@@ -1,6 +1,7 @@
 """**How the error of a prediction falls.** (a–d) Against the width of the hidden layer: the error of predictions made
 from the initialization alone, by one linearization about it (filled marks, solid lines) or by one anew after rounds 2,
-4, 8, ... about the predicted mean (open marks, dotted); grey: slope -1/2, through the middle of the first series. (e)
+4, 8, ... about the predicted mean (open marks, dotted); grey: slope -1/2, through the middle of the first series;
+diamonds: relu units once more, on other seeds, by which the claims of that width are judged. (e)
 Against alpha, where f_0 + alpha (f - f_0) learns in place of the network f, at learning rates as 1/alpha²; grey: slope
 -1. (f) Error in test outputs of every run of a–e, by one linearization, against the relative change of its kernel from
 start to end. Errors are the largest over all evaluated moments, after learning and after cooperation: of all devices'
@@ -29,7 +30,12 @@ from paper_figures.finals import move, values_axis
 from paper_figures.predicted import ANEW, ONCE, plain
 from paper_figures.style import Look
 
-NEEDS = ("theory_width.none.errors", "theory_cuts.geometric.errors", "theory_lazy.none.errors")
+NEEDS = (
+    "theory_width.none.errors",
+    "theory_cuts.geometric.errors",
+    "theory_lazy.none.errors",
+    "theory_1024.none.errors",
+)
 
 MEASURES = {
     "test_predictions": "test outputs",
@@ -39,13 +45,14 @@ MEASURES = {
 }
 OPEN: dict[str, Any] = {"linestyle": (0, (1.2, 1)), "markerfacecolor": "white"}
 LAZY = Look("0.45", "-", "^")
+OTHER_SEEDS = Look("0.2", "-", "D")
 APART = 2.0  # points of paper, each way
 
 Factor = Callable[[Experiment], float]
 
 
 def draw(results: dict[str, pd.DataFrame]) -> Figure:
-    widths, cuts, lazy = (results[name] for name in NEEDS)
+    widths, cuts, lazy, more = (results[name] for name in NEEDS)
     arms = {arm: look._replace(linestyle="-") for arm, look in style.looks(style.unique(widths, "arm")).items()}
     figure = style.page(4.6)
     axes = figure.subplots(2, 3, squeeze=False)
@@ -54,6 +61,7 @@ def draw(results: dict[str, pd.DataFrame]) -> Figure:
             for table, open_marks in ((widths, False), (cuts, True)):
                 points = errors_against(table[table["arm"] == arm], width, value)
                 series(ax, points, look, APART * (2 * row - 1), open_marks)
+        series(ax, errors_against(more, width, value), OTHER_SEEDS, 2 * APART)
         slope(ax, errors_against(widths[widths["arm"] == next(iter(arms))], width, value), -0.5)
         finish(ax, values_of(widths, width), "hidden units")
         style.panel(ax, letter, said)

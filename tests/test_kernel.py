@@ -14,8 +14,10 @@ from torch.nn.utils import parameters_to_vector
 from p2pl.models.cnn import SmallCNN
 from p2pl.models.mlp import ACTIVATIONS, MLP
 from p2pl.registry import SpecError
+from theory import kernel
 from theory.jacobian import AnyModule
 from theory.kernel import form_of, ntk
+from theory.products import packed, times_transposed
 
 
 def vector(module):
@@ -82,6 +84,29 @@ def test_small_tiles_give_the_same_and_too_small_ones_are_refused(module, averag
         ntk(module, vector(module), left, right, averaged=averaged, memory=rest + pair - 1)
     with pytest.raises(SpecError, match=r"N = 7 and 5 samples of C = 3 outputs .* fewer samples"):
         ntk(module, vector(module), left, right, averaged=averaged, memory=8 * whole.numel() - 1)
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+@pytest.mark.parametrize("module", [MLP([6, 5, 4, 3]), nn.Linear(6, 3), SmallCNN((1, 8, 8), 3, 2)])
+@pytest.mark.parametrize("tiles", [(7, 7), (3, 7), (2, 5), (1, 1)])
+def test_a_kernel_of_one_set_is_that_of_two_equal_ones(module, tiles, averaged, monkeypatch):
+    rows, columns = tiles
+    monkeypatch.setattr(kernel, "OWN", rows)
+    monkeypatch.setattr(kernel, "tile", lambda *_: (rows, columns))
+    samples = torch.randn(7, *((1, 8, 8) if isinstance(module, SmallCNN) else (6,)))
+    found = ntk(module, vector(module), samples, samples, averaged=averaged)
+    assert close(found, found.T)
+    assert close(found, ntk(module, vector(module), samples, samples.clone(), averaged=averaged))
+
+
+@pytest.mark.parametrize("sides", [(40, 50, 64), (40, 50, 3), (31, 50, 64)])
+def test_single_precision_by_the_wider_library_is_single_precision(sides):
+    n, m, w = sides
+    left, right = torch.randn(n, w), torch.randn(m, w)
+    found = times_transposed(packed(left), packed(right))
+    torch.testing.assert_close(found, (left.double() @ right.double().T).float(), rtol=1e-5, atol=1e-5)
+    double = times_transposed(packed(left.double()), packed(right.double()))
+    torch.testing.assert_close(double, left.double() @ right.double().T, rtol=1e-14, atol=1e-13)
 
 
 MEASURE = """

@@ -104,7 +104,10 @@ def test_outputs_are_those_of_the_devices(tmp_path, capsys):
 
 WRONG = [
     ({"loss": "cross_entropy"}, "loss: the theory predicts the squared error, not cross_entropy: set loss: mse"),
-    ({"failures": {"name": "lost_packets", "rate": 0.1}, "model": {"name": "mlp", "hidden": [64]}}, "lost_packets"),
+    (
+        {"failures": {"name": "lost_packets", "rate": 0.1}, "model": {"name": "mlp", "hidden": [1024]}},
+        "(lost_packets) give each part of the model weights of its own: the slopes of 76,810 parameters at 100 samples",
+    ),
     ({"samples": 1000}, "kernels of N = 1,000 training and 60 test samples of C = 10 outputs have"),
     ({"model": {"name": "mlp", "alpha": 4.0}, "initialization": "max_norm"}, "set initialization: shared"),
 ]

@@ -9,6 +9,7 @@ from linear_rounds import DEVICES, curves, features, weigh
 
 from p2pl.registry import SpecError
 from theory.condensation import condensed_modes, settled
+from theory.crossing import Crossings
 from theory.curvature import Curvature, curvature
 from theory.modes import disagreement, reversible, slow_modes
 from theory.rounds import Round, Rule
@@ -159,3 +160,18 @@ def test_what_is_not_covered_is_refused():
             condensed_modes(model, weights, rule)
     with pytest.raises(SpecError, match="apart"):
         settled(model, np.eye(DEVICES), Rule(1.0), np.zeros((DEVICES, model.size)))
+
+
+@pytest.mark.parametrize("rule", [{}, {"order": "dgd"}, {"steps": 5, "momentum": 0.9}], ids=str)
+@pytest.mark.parametrize("topology", GRAPHS)
+def test_followed_from_their_estimates_decays_are_exact(topology, rule):
+    """20 devices at eta L = .5, a path among them, where estimates err by several percent."""
+    model, _ = problem(20)
+    weights = weigh(topology, devices=20)
+    used = Rule(0.5 * (1 - rule.get("momentum", 0)) / rule.get("steps", 1) / model.largest, **rule)
+    known = Crossings.of(model, weights[None], used)
+    assert known is not None
+    found = [known.rate(complex(estimate), used.lr) for estimate in condensed_modes(model, weights, used).rates[:4]]
+    exact = np.linalg.eigvals(Round(model, weights, used).matrix())
+    assert max(np.abs(exact - z).min() for z in found) < 1e-11
+    assert 1 - found[0].real == pytest.approx(slowest(model, weights, used, 1)[0], rel=1e-7)

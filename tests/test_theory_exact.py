@@ -50,6 +50,8 @@ FAILURES = [
     {"name": "links", "rate": 0.4, "symmetric": False},
     {"name": "bursts", "loss": 0.3, "length": 2.0},
     {"name": "delay", "steps": 2},
+    {"name": "lost_packets", "rate": 0.3},
+    [{"name": "lost_packets", "rate": 0.3}, {"name": "delay", "steps": 1}],
     [{"name": "churn", "rate": 0.3}, {"name": "intermittent", "every": 2}],
 ]
 STARTS = ["shared", "independent", {"name": "max_norm", "fraction": 0.4}, "averaged_rescaled"]

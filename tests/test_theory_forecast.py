@@ -148,6 +148,7 @@ def test_a_path_is_near_a_run_whose_devices_have_like_data():
     [
         ({"model": "cnn", "dataset": "digits"}, {}, "no multi-layer perceptron.*--by path"),
         ({"algorithm": {"name": "p2pl", "eta_d": 0.5}}, {}, "affinity"),
+        ({"failures": {"name": "lost_packets", "rate": 0.1}}, {}, "not of packets"),
         ({"algorithm": "fedavg"}, {}, "p2pl run"),
         ({"initialization": "independent"}, {"by": "path"}, "initialization: shared"),
         ({"training.weight_decay": 0.1}, {"by": "path"}, "by span"),

@@ -1,7 +1,6 @@
 """A run and its prediction side by side, moment by moment, for the tests of the theory."""
 
 import numpy as np
-import torch
 
 from p2pl import Experiment
 from p2pl.engine import prepare, unfold
@@ -38,10 +37,9 @@ def foretold(experiment, cuts=()):
     """The same from the theory, but for the measures: the disagreement, messages and bytes."""
     dynamics = Dynamics(stage(experiment), cuts=cuts)
     for moment in dynamics.moments():
-        about = dynamics.frame.expansion
         measures = {"consensus_distance": moment.disagreement}
         measures |= {"messages": moment.messages, "bytes_sent": moment.bytes_sent}
-        models = torch.stack([about.linear.reference + about.displacement(one) for one in moment.coefficients])
+        models = dynamics.frame.parameters(moment.coefficients)
         yield (moment.round, moment.phase), measures, moment.train, moment.test, models
 
 

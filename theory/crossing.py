@@ -5,8 +5,9 @@
     R = (z - p W)^-1 W                       atc, cta;   dgd: (z + 1 - p - W)^-1
 
 of the size of the kernel, not of the models of K devices, and without the slow modes that crowd at z = 1 and that power
-and Arnoldi methods have to tell a weak growth from. Both z = exp(i w) and the learning rate are sought at once. For one
-reversible W, and velocities that are not mixed. Our derivation.
+and Arnoldi methods have to tell a weak growth from. Both z = exp(i w) and the learning rate are sought at once; at a
+given learning rate z alone, which makes estimates of slow modes exact (`rate`). For one reversible W, and velocities
+that are not mixed. Our derivation.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ PULLED = 0.05  # step in the logarithm of the eigenvalue's modulus, to the unit 
 FURTHEST = 0.1  # step in the logarithm of the learning rate
 TURNS = 80
 PRECISION = 1e-6  # of a step; the next would be its square
+EXACT = 1e-12
 POLE = 1e-9
 
 
@@ -79,20 +81,13 @@ class Crossings:
 
         f = 1 / (left' matrix^-1 right) is zero where the matrix is singular, and smooth nearby.
         """
-        noise = np.random.default_rng(0).standard_normal((2, self.curvature.values.size))
-        left, right = noise.astype(complex)
+        left, right = self.noise()
         angle, radius, first = float(np.angle(z)), abs(z), lr
         for _ in range(TURNS):
             here = radius * np.exp(1j * angle)
             if abs(here - 1) < POLE:  # where devices agree; no mode crosses there
                 return math.nan
-            matrix = self.matrix(here, lr)
-            factored = scipy.linalg.lu_factor(matrix)
-            for _ in range(2):
-                column, row = scipy.linalg.lu_solve(factored, right), scipy.linalg.lu_solve(factored, left, trans=1)
-                left, right = column.conj() / np.linalg.norm(column), row.conj() / np.linalg.norm(row)
-            column, row = scipy.linalg.lu_solve(factored, right), scipy.linalg.lu_solve(factored, left, trans=1)
-            slopes = self.slopes(here, lr, 1 / (left @ column), row, column, matrix)
+            slopes, left, right = self.slopes(here, lr, left, right)
             radius, before = max(1.0, radius * math.exp(-PULLED)), radius
             turned = slopes[1] * 1j * here  # f by the angle; by the radius it is slopes[1] here / |here|
             wanted = -slopes[0] - slopes[1] * here / before * (radius - before)
@@ -107,10 +102,35 @@ class Crossings:
                 return lr if opens and lr <= first else math.nan
         return math.nan
 
+    def rate(self, z: complex, lr: float) -> complex:
+        """The eigenvalue that Newton's method finds from an estimate z of one at `lr`, exact to rounding; or nan.
+
+        Where modes are closer than their estimates are right, two estimates may find the same one.
+        """
+        left, right = self.noise()
+        for _ in range(TURNS):
+            (value, by_z, _), left, right = self.slopes(z, lr, left, right)
+            z -= value / by_z
+            if abs(value / by_z) < EXACT:
+                return z
+        return complex(math.nan)
+
+    def noise(self) -> tuple[Complex, Complex]:
+        """Where the search for singular vectors begins."""
+        left, right = np.random.default_rng(0).standard_normal((2, self.curvature.values.size)).astype(complex)
+        return left, right
+
     def slopes(
-        self, z: complex, lr: float, value: complex, row: Complex, column: Complex, matrix: Complex
-    ) -> tuple[complex, complex, complex]:
-        """f, which is `value`, df / dz and df / d log(lr)."""
+        self, z: complex, lr: float, left: Complex, right: Complex
+    ) -> tuple[tuple[complex, complex, complex], Complex, Complex]:
+        """f, df / dz and df / d log(lr); and left and right, nearer to the singular vectors."""
+        matrix = self.matrix(z, lr)
+        factored = scipy.linalg.lu_factor(matrix)
+        for _ in range(2):
+            column, row = scipy.linalg.lu_solve(factored, right), scipy.linalg.lu_solve(factored, left, trans=1)
+            left, right = column.conj() / np.linalg.norm(column), row.conj() / np.linalg.norm(row)
+        column, row = scipy.linalg.lu_solve(factored, right), scipy.linalg.lu_solve(factored, left, trans=1)
+        value = 1 / (left @ column)
         moved = (self.matrix(z + STEP, lr), self.matrix(z, lr * (1 + STEP)))
         by_z, by_rate = (value**2 * (row @ ((other - matrix) @ column)) / STEP for other in moved)
-        return complex(value), complex(by_z), complex(by_rate)
+        return (complex(value), complex(by_z), complex(by_rate)), left, right

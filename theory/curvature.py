@@ -75,14 +75,16 @@ def curvature(theta: ArrayLike, rows: Sequence[ArrayLike], gains: ArrayLike, kee
     keep: of each device's residual only the `keep` directions of largest curvature; all of them if None. Raises
     SpecError for shapes that do not fit and for a device without rows.
     """
-    theta = np.asarray(theta, dtype=np.float64)
+    theta = np.asarray(theta)
     parts = tuple(np.asarray(part, dtype=np.int64) for part in rows)
     scale = np.broadcast_to(np.asarray(gains, dtype=np.float64), (len(parts),))
     _check(theta, parts, scale)
     origin, bases = parts, None
     if keep is not None:
-        bases = tuple(np.linalg.eigh(theta[np.ix_(part, part)])[1][:, -keep:] for part in parts)
+        own = (theta[np.ix_(part, part)].astype(np.float64) for part in parts)
+        bases = tuple(np.linalg.eigh(kernel)[1][:, -keep:] for kernel in own)
         theta, parts = compressed(theta, parts, bases)
+    theta = theta.astype(np.float64, copy=False)
     features = features_of(theta)
     blocks = [np.linalg.eigh(theta[np.ix_(part, part)]) for part in parts]
     width = max(map(len, parts))
@@ -103,16 +105,17 @@ def features_of(theta: Array) -> Array:
 
 
 def compressed(
-    theta: Array, rows: tuple[NDArray[np.int64], ...], bases: tuple[Array, ...]
+    theta: NDArray[np.floating], rows: tuple[NDArray[np.int64], ...], bases: tuple[Array, ...]
 ) -> tuple[Array, tuple[NDArray[np.int64], ...]]:
     """The kernel between directions of the devices' residuals, bases[k] (rows of k, d_k), and which are whose."""
-    turned = np.concatenate([theta[:, part] @ basis for part, basis in zip(rows, bases, strict=True)], axis=1)
-    small = np.concatenate([basis.T @ turned[part] for part, basis in zip(rows, bases, strict=True)])
+    pairs = list(zip(rows, bases, strict=True))
+    turned = np.concatenate([theta[part].astype(np.float64).T @ basis for part, basis in pairs], axis=1)
+    small = np.concatenate([basis.T @ turned[part] for part, basis in pairs])
     ends = np.cumsum([basis.shape[1] for basis in bases])
     return (small + small.T) / 2, tuple(np.split(np.arange(ends[-1]), ends[:-1]))
 
 
-def _check(theta: Array, rows: tuple[NDArray[np.int64], ...], gains: Array) -> None:
+def _check(theta: NDArray[np.floating], rows: tuple[NDArray[np.int64], ...], gains: Array) -> None:
     if theta.ndim != 2 or theta.shape[0] != theta.shape[1]:
         raise SpecError(f"theta: expected a square kernel (rows, rows), got shape {theta.shape}")
     for k, part in enumerate(rows):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from p2pl.models.mlp import ACTIVATIONS, MLP
+from theory.products import packed, times_transposed
 
 
 class Slopes(NamedTuple):
@@ -52,7 +53,7 @@ class Perceptron:
         ]
         self.outputs = layers[-1].out_features
         widths = [layer.in_features for layer in layers]
-        self.held = 3 * sum(widths) + 2 * self.outputs * sum(widths[1:-1]) + self.outputs * widths[-1]
+        self.held = 3 * sum(widths) + 2 * self.outputs * sum(widths[1:-1]) + (self.outputs + 1) * widths[-1]
 
     def floats(self, rows: int, columns: int, averaged: bool) -> int:
         pairs = rows * columns * (1 if averaged else self.outputs**2)
@@ -86,13 +87,15 @@ class Perceptron:
         outputs, n, m = self.outputs, len(left.held[0]), len(right.held[0])
         total = torch.zeros(outputs, n, outputs, m, dtype=self.weights[0].dtype)
         for layer, (ours, theirs) in enumerate(zip(left.slopes, right.slopes, strict=True)):
-            turned = (ours.flatten(0, 1) @ theirs.flatten(0, 1).T).view(outputs, n, outputs, m)
+            turned = times_transposed(packed(ours.flatten(0, 1)), packed(theirs.flatten(0, 1)))
+            turned = turned.view(outputs, n, outputs, m)
             total += turned.mul_(self._inner(left, right, layer)[:, None, :])
         if left.gate is not None and right.gate is not None:
             inner = self._inner(left, right, len(left.slopes))
-            rows = self.weights[-1]
+            rows, gate, scaled = self.weights[-1], packed(right.gate), torch.empty_like(left.gate)
             for c, e in combinations_with_replacement(range(outputs), 2):
-                pair = ((left.gate * (rows[c] * rows[e])) @ right.gate.T).mul_(inner)
+                torch.mul(left.gate, rows[c] * rows[e], out=scaled)
+                pair = times_transposed(packed(scaled), gate).mul_(inner)
                 total[c, :, e] += pair
                 if c != e:
                     total[e, :, c] += pair

@@ -28,6 +28,7 @@ from theory.frame import Frame, Moment, Seen
 from theory.kernel import MEMORY
 from theory.onset import onset_of
 from theory.orders import order_of
+from theory.packets import PacketFrame, by_packets
 
 BLOCK = 32  # rounds whose test outputs are computed together
 
@@ -64,20 +65,43 @@ class Dynamics:
         self.samples = Samples.of(scenario)
         self.exchanges = Exchanges(scenario, self.order)
         reference, anchors, shares = start_of(self.exchanges.starts, self.experiment.training.weight_decay)
+        self.in_parts = by_packets(scenario, self.exchanges.values)
+        if self.in_parts:
+            anchors, shares = anchors[:0], shares[:, :0]
         self.expansion = Expansion.about(scenario, self.samples, reference, anchors, memory)
-        self.frame = Frame(scenario, self.samples, self.expansion, self._slots(shares), continuous)
+        self.frame = self._frame(shares, continuous)
+
+    def _frame(self, shares: Tensor, continuous: bool) -> Frame:
+        given = self.scenario, self.samples, self.expansion
+        if self.in_parts:
+            return PacketFrame(*given, self._parameters(), continuous, self.memory)
+        slots, kept = self._slots(shares), None
+        if "velocity" in slots and "velocity" not in self.order.sent and not self.experiment.training.weight_decay:
+            kept = slots.pop("velocity")[0, : self.samples.held[-1].stop]
+        return Frame(*given, slots, continuous, kept=kept)
 
     def _slots(self, shares: Tensor) -> dict[str, Tensor]:
         """(K, N C + M) coefficients of each slot before the first round; shares: (K, M), of the anchors."""
-        training, rows = self.experiment.training, len(self.samples.train) * self.samples.outputs
-        kept = training.momentum and training.velocity == "kept"
-        there = {"x": True, "velocity": kept, "drift": "drift" in self.order.slots, "origin": training.weight_decay}
+        rows = len(self.samples.train) * self.samples.outputs
         blank = torch.zeros(len(shares), rows + shares.shape[1], dtype=torch.float64)
-        slots = {name: blank.clone() for name, present in there.items() if present}
+        slots = {name: blank.clone() for name in self._present()}
         slots["x"][:, rows:] = shares
         if "origin" in slots:
             slots["origin"][:, rows] = 1.0
         return slots
+
+    def _parameters(self) -> dict[str, Tensor]:
+        """(K, P) the same by parameters."""
+        reference, starts = self.expansion.linear.reference, self.exchanges.starts.double()
+        known = {"x": starts - reference, "origin": reference.expand_as(starts)}
+        return {name: known.get(name, torch.zeros_like(starts)) for name in self._present()}
+
+    def _present(self) -> list[str]:
+        """The slots that there are, see `theory.local.SLOTS`."""
+        training = self.experiment.training
+        kept = training.momentum and training.velocity == "kept"
+        there = {"x": True, "velocity": kept, "drift": "drift" in self.order.slots, "origin": training.weight_decay}
+        return [name for name, present in there.items() if present]
 
     def moments(self) -> Iterator[Moment]:
         """The prediction at the start and after each phase of each round that is evaluated, as long as it is finite."""
@@ -96,7 +120,7 @@ class Dynamics:
         old = self.frame
         self.frame = old.cut(self.memory)
         before, after = (
-            frame.expansion.test_outputs + frame.test.slots["x"].mean(dim=0) for frame in (old, self.frame)
+            frame.expansion.test_outputs + frame.at_test_now(frame.seen()).mean(dim=0) for frame in (old, self.frame)
         )
         self.jumps[number] = float((after - before).norm() / (before - self.expansion.test_outputs).norm())
 

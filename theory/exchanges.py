@@ -6,7 +6,6 @@ import numpy as np
 from torch import Tensor
 
 from p2pl.channel import packets_of
-from p2pl.registry import SpecError
 from p2pl.scenario import Scenario
 from p2pl.seeds import stream
 from p2pl.transmission import Exchange
@@ -27,6 +26,11 @@ class Exchanges:
             self.starts = self.starts[:1].expand_as(self.starts)
         self.messages, self.bytes_sent = self.channel.messages, self.channel.bytes_sent
 
+    @property
+    def values(self) -> int:
+        """Numbers that a message carries."""
+        return self.starts.shape[1] * len(self.order.sent)
+
     def chosen(self, number: int) -> np.ndarray:
         """The devices that learn in a round: all, or the share that FedAvg's server draws."""
         devices, share = len(self.starts), self.experiment.algorithm.options.get("participation", 1.0)
@@ -36,23 +40,14 @@ class Exchanges:
         return np.sort(draws.choice(devices, max(1, round(share * devices)), replace=False))
 
     def of_round(self, number: int, chosen: np.ndarray) -> list[Exchange]:
-        """The mixing steps of a round, drawn and paid for. Rounds are to be asked for in turn.
-
-        Raises SpecError where parts of a message are lost: then each part of the model has weights of its own.
-        """
+        """The mixing steps of a round, drawn and paid for. Rounds are to be asked for in turn."""
         self.channel.begin_round(number)
-        values, itemsize = self.starts.shape[1] * len(self.order.sent), self.starts.element_size()
+        values, itemsize = self.values, self.starts.element_size()
         if self.experiment.algorithm.name == "fedavg":  # each of those chosen downloads a model and uploads one
             self._pay(2 * len(chosen), values * itemsize)
         drawn = []
         for _ in range(self.order.exchanges):
             exchange = self.channel.transmission.next(packets_of(values * itemsize))
-            if exchange.weights.link.ndim > 1:
-                raise SpecError(
-                    "the theory gives each message one weight, and these failures"
-                    f" ({', '.join(one.name for one in self.experiment.failures)}) lose parts of messages:"
-                    " failures of whole messages (links, bursts, churn) would do"
-                )
             self._pay(int(exchange.sent.sum()), values * itemsize)
             drawn.append(exchange)
         return drawn

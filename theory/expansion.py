@@ -9,7 +9,9 @@ and, under weight decay, the reference itself. A common start without weight dec
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,6 +47,13 @@ class Samples:
         ends = np.cumsum([0, *(len(shard) for shard in shards)]) * outputs
         held = [slice(int(begin), int(end)) for begin, end in pairwise(ends)]
         return cls(train, dense_targets(targets, outputs).double(), test, test_targets, held, outputs)
+
+
+class Spectrum(NamedTuple):
+    """Of a device's kernel between its own samples: (n C,), ascending, and (n C, n C), in float64."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,12 @@ class Expansion:
         outputs = (linear.outputs(inputs).reshape(-1) for inputs in (samples.train, samples.test))
         return cls(linear, samples, anchors, gram, cross, *outputs)
 
+    @cached_property
+    def spectra(self) -> list[Spectrum]:
+        """Device after device."""
+        own = (self.gram[held, held].double() for held in self.samples.held)
+        return [Spectrum(*torch.linalg.eigh(kernel)) for kernel in own]
+
     def at_train(self, coefficients: Tensor, rows: slice = slice(None)) -> Tensor:
         """Values (..., N C + M) by all rows of [J; E] of coefficients (..., some rows) of theta - theta_ref."""
         return (coefficients.to(self.gram.dtype) @ self.gram[rows]).double()
@@ -98,9 +113,10 @@ class Expansion:
         return (coefficients.to(self.cross.dtype) @ self.cross[rows]).double()
 
     def displacement(self, coefficients: Tensor) -> Tensor:
-        """theta - theta_ref, (P,), of coefficients (N C + M,): one vector-Jacobian product."""
-        of_samples, of_anchors = torch.split(coefficients, [len(coefficients) - len(self.anchors), len(self.anchors)])
-        pulled = self.linear.pull(of_samples.view(-1, self.samples.outputs), self.samples.train)
+        """theta - theta_ref, (B, P), of coefficients (B, N C + M): a vector-Jacobian product each."""
+        of_samples, of_anchors = coefficients.tensor_split([coefficients.shape[1] - len(self.anchors)], dim=1)
+        shape = (len(coefficients), -1, self.samples.outputs)
+        pulled = self.linear.pull(of_samples.reshape(shape), self.samples.train)
         return pulled + of_anchors @ self.anchors
 
 

@@ -26,11 +26,12 @@ from p2pl.data import Dataset
 from p2pl.experiment import Experiment
 from p2pl.metrics import Meter
 from p2pl.registry import SpecError
-from p2pl.scenario import Scenario, stage
+from p2pl.scenario import Scenario, parameters_of, stage
 from p2pl.summary import summarize
 from theory.columns import Columns
 from theory.exchanges import Exchanges
 from theory.orders import order_of
+from theory.packets import by_packets
 from theory.path import ANCHORS, KernelPath, OnPath
 from theory.predict import write_told
 from theory.restricted import DIRECTIONS, Restricted
@@ -92,6 +93,12 @@ def forecast(
     if "drift" in order.slots or experiments[0].algorithm.name == "fedavg":
         raise SpecError("forecasts cover p2pl without affinity, dsgd and dgd; `p2pl run` covers the rest")
     scenarios, draws = [first, *map(first.beside, experiments[1:])], first.draw()
+    values = len(parameters_of(first.module)) * len(order.sent)
+    if any(by_packets(one, values) for one in scenarios):
+        raise SpecError(
+            "the small networks of a forecast do not travel in the packets of a run: failures of whole messages (links,"
+            " bursts, churn) would do, not of packets"
+        )
     exchanges = [Exchanges(scenario, order, draws) for scenario in scenarios]
     networks = networks_of(method, first, [one.starts for one in exchanges])
     shared = time.perf_counter() - began

@@ -55,7 +55,8 @@ class Moment:
 class Frame:
     """slots: (K, N C + M) coefficients by name, see `theory.local.SLOTS`. gaining: names of those that data change.
 
-    under_way: of messages sent and not yet arrived, their slots' names and coefficients.
+    under_way: of messages sent and not yet arrived, their slots' names and coefficients. kept: (N C,) coefficients of
+    the devices' velocities, if each is made of the device's own samples alone, and so is no slot: half the work.
     """
 
     def __init__(
@@ -66,11 +67,9 @@ class Frame:
         slots: Slots,
         continuous: bool,
         under_way: Sequence[Slots] = (),
+        kept: Tensor | None = None,
     ) -> None:
-        self.scenario, self.samples, self.expansion, self.continuous = scenario, samples, expansion, continuous
-        self.names = [name for name in SLOTS if name in slots]
-        self.gaining = [name for name in self.names if name in ("x", "velocity")]
-        self.rows = len(samples.train) * samples.outputs
+        self._begin(scenario, samples, expansion, list(slots), continuous, kept)
 
         def columns(look: Callable[[Slots], Slots]) -> Columns:
             return Columns(look(slots), [look(one) for one in under_way])
@@ -79,18 +78,43 @@ class Frame:
             lambda some: {name: torch.cat([c, expansion.at_train(c)], dim=1) for name, c in some.items()}
         )
         self.test = columns(lambda some: {name: expansion.at_test(c) for name, c in some.items()})
-        residual = samples.targets.reshape(-1) - expansion.train_outputs
-        kernels = [expansion.gram[own, own].double() for own in samples.held]
-        self.devices = Devices(scenario, kernels, residual, samples.held, continuous)
+
+    def _begin(
+        self,
+        scenario: Scenario,
+        samples: Samples,
+        expansion: Expansion,
+        slots: Sequence[str],
+        continuous: bool,
+        kept: Tensor | None = None,
+    ) -> None:
+        self.scenario, self.samples, self.expansion, self.continuous = scenario, samples, expansion, continuous
+        self.names = [name for name in SLOTS if name in slots]
+        self.gaining = [name for name in self.names if name in ("x", "velocity")]
+        self.carried = [name for name in SLOTS if name in slots or (name == "velocity" and kept is not None)]
+        self.rows, self.kept = len(samples.train) * samples.outputs, kept
+        sizes = torch.tensor([own.stop - own.start for own in samples.held])
+        self.owner = torch.arange(len(sizes)).repeat_interleave(sizes)
+        self.devices = Devices(scenario, expansion, self.carried, continuous)
 
     def learn(self, number: int, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        """See `Devices.learn`; of the slots that are there."""
-        width, there = len(self.expansion.gram), [SLOTS.index(name) for name in self.names]
-        values = torch.zeros(len(SLOTS), len(self.train.slots["x"]), self.rows, dtype=torch.float64)
-        for index, name in zip(there, self.names, strict=True):
-            values[index] = self.train.slots[name][:, width : width + self.rows]
+        """See `Devices.learn`; of the slots that there are."""
+        values = torch.stack([self._own_values(name) for name in self.carried])
         maps, gains = self.devices.learn(values, number, chosen)
-        return maps[:, there][:, :, there], gains[: len(self.gaining)]
+        if self.kept is None:
+            return maps, gains[: len(self.gaining)]
+        u, rest = self.carried.index("velocity"), [self.carried.index(name) for name in self.names]
+        gain = gains[0] + maps[self.owner, 0, u] * self.kept
+        self.kept = gains[1] + maps[self.owner, u, u] * self.kept
+        return maps[:, rest][:, :, rest], gain[None]
+
+    def _own_values(self, name: str) -> Tensor:
+        """(N C,) a slot's values, each device's at its own samples."""
+        own, gram = list(enumerate(self.samples.held)), self.expansion.gram
+        if name not in self.names and self.kept is not None:
+            return torch.cat([self.kept[held].to(gram.dtype) @ gram[held, held] for _, held in own]).double()
+        values = self.train.slots[name][:, len(gram) :]
+        return torch.cat([values[k, held] for k, held in own])
 
     def at_train(self, gains: Tensor) -> Slots:
         """What gains (G, N C) add to the training columns: coefficients at their own rows, values everywhere."""
@@ -113,24 +137,35 @@ class Frame:
     def moment(self, round: int, phase: str, seen: Seen, messages: int, bytes_sent: int) -> Moment:
         """With the test columns as they are now."""
         devices, outputs = len(seen.values), self.samples.outputs
-        apart = [part - part.mean(dim=0) for part in seen]
         train = self.expansion.train_outputs + seen.values[:, : self.rows]
         return Moment(
             round=round,
             phase=phase,
             train=train.view(devices, -1, outputs),
-            test=(self.expansion.test_outputs + self.test.slots["x"]).view(devices, -1, outputs),
+            test=(self.expansion.test_outputs + self.at_test_now(seen)).view(devices, -1, outputs),
             coefficients=seen.coefficients,
-            disagreement=float((apart[0] * apart[1]).sum(dim=1).mean().clamp(min=0).sqrt()),
+            disagreement=self.disagreement(seen),
             messages=messages,
             bytes_sent=bytes_sent,
         )
+
+    def at_test_now(self, seen: Seen) -> Tensor:
+        """(K, T C) what the devices' outputs have moved by, of the columns as they are now."""
+        return self.test.slots["x"]
+
+    def disagreement(self, seen: Seen) -> float:
+        apart = [part - part.mean(dim=0) for part in seen]
+        return float((apart[0] * apart[1]).sum(dim=1).mean().clamp(min=0).sqrt())
+
+    def parameters(self, coefficients: Tensor) -> Tensor:
+        """(K, P) of the devices, of a moment's coefficients since the last cut."""
+        return self.expansion.linear.reference + self.expansion.displacement(coefficients)
 
     def cut(self, memory: int) -> Frame:
         """The same devices about their mean."""
         old, width = self.expansion, len(self.expansion.gram)
         mean = self.train.slots["x"][:, :width].mean(dim=0)
-        reference = old.linear.reference + old.displacement(mean)
+        reference = old.linear.reference + old.displacement(mean[None])[0]
         anchors = old.anchors.clone()
         if "origin" in self.names:
             anchors[0] = reference
@@ -140,7 +175,7 @@ class Frame:
 
         slots, under_way = turned(self.train.slots), [turned(one) for one in self.train.under_way]
         about = Expansion.about(self.scenario, self.samples, reference, anchors, memory)
-        return Frame(self.scenario, self.samples, about, slots, self.continuous, under_way)
+        return Frame(self.scenario, self.samples, about, slots, self.continuous, under_way, self.kept)
 
     def _turned(self, name: str, coefficients: Tensor, mean: Tensor) -> Tensor:
         """A slot's coefficients about the new reference: with the old anchor theta_ref written by the new one."""

@@ -25,6 +25,7 @@ from theory.unfolded import Unfolded
 
 MEMORY = 4 * 2**30  # bytes, where nobody says otherwise
 TILE, NARROW = 256, 32  # samples a side: beyond the first products are no faster, below the second they are slower
+OWN = 128  # at most, of a kernel that is symmetric: half of what is off its diagonal is not multiplied
 MODELS = 2  # copies of the parameters in memory
 
 
@@ -64,7 +65,8 @@ def ntk(
 
     module: (B, ...) -> (B, C); its parameters are replaced by `parameters`, in the order of `module.parameters()`, and
     left as they are. Returns (N C, M C), row n C + c for output c of sample n; averaged: (N, M), the trace over
-    outputs / C, which is all there is to the kernel where it is isotropic (as in the limit of infinite width).
+    outputs / C, which is all there is to the kernel where it is isotropic (as in the limit of infinite width). The same
+    tensor for left and right is known to be one: then half of the work is left out.
 
     dtype: of all products and of the result; in float32 twice as fast, to some six digits.
 
@@ -83,17 +85,42 @@ def ntk(
         raise SpecError(too_large(n, m, form.outputs, averaged, memory - left_over, memory))
     result = torch.empty(n, c, m, c, dtype=dtype)
     rows, columns = tile(form, n, m, averaged, left_over // dtype.itemsize - MODELS * len(parameters))
-    for some in pieces(m, columns):
-        theirs = form.features(right[some].to(dtype))
-        for part in pieces(n, rows):
-            result[part, :, some, :] = between(form, left[part].to(dtype), theirs, averaged)
-        del theirs  # before the next are made
+    if left is right:
+        fill_within(result, form, left, min(rows, columns, OWN), columns, averaged)
+    else:
+        fill_across(result, form, left, right, rows, columns, averaged)
     return result.view(n * c, m * c)
 
 
-def between(form: Form, inputs: Tensor, theirs: Any, averaged: bool) -> Tensor:
-    """The block, (n, C, m, C) or (n, 1, m, 1), between samples (n, ...) and others of which there are features."""
-    ours = form.features(inputs)
+def fill_across(
+    result: Tensor, form: Form, left: Tensor, right: Tensor, rows: int, columns: int, averaged: bool
+) -> None:
+    """The kernel (N, C, M, C), so many samples of the left and of the right at a time."""
+    for some in pieces(len(right), columns):
+        theirs = form.features(right[some].to(result.dtype))
+        for part in pieces(len(left), rows):
+            result[part, :, some, :] = between(form, form.features(left[part].to(result.dtype)), theirs, averaged)
+        del theirs  # before the next are made
+
+
+def fill_within(result: Tensor, form: Form, samples: Tensor, rows: int, columns: int, averaged: bool) -> None:
+    """The same for one set of samples, in square tiles of `rows`: those below the diagonal are those above, turned."""
+    for some in pieces(len(samples), columns - columns % rows if columns < len(samples) else columns):
+        parts = list(pieces(some.stop, rows, some.start))
+        theirs = [form.features(samples[part].to(result.dtype)) for part in parts]
+        for above in pieces(some.stop, rows):
+            inside = parts.index(above) if above in parts else None
+            ours = form.features(samples[above].to(result.dtype)) if inside is None else theirs[inside]
+            for part, features in list(zip(parts, theirs, strict=True))[inside or 0 :]:
+                block = between(form, ours, features, averaged)
+                result[above, :, part, :] = block
+                if part != above:
+                    result[part, :, above, :] = block.permute(2, 3, 0, 1)
+        del theirs, ours, features
+
+
+def between(form: Form, ours: Any, theirs: Any, averaged: bool) -> Tensor:
+    """The block, (n, C, m, C) or (n, 1, m, 1), between samples with these features."""
     return form.averaged_block(ours, theirs)[:, None, :, None] if averaged else form.block(ours, theirs)
 
 
@@ -140,9 +167,9 @@ def tile(form: Form, left: int, right: int, averaged: bool, room: int) -> tuple[
     return rows, columns
 
 
-def pieces(total: int, size: int) -> Iterator[slice]:
-    """range(total), in slices of `size`; the last may be shorter."""
-    yield from (slice(begin, min(begin + size, total)) for begin in range(0, total, size))
+def pieces(end: int, size: int, begin: int = 0) -> Iterator[slice]:
+    """range(begin, end), in slices of `size`; the last may be shorter."""
+    yield from (slice(first, min(first + size, end)) for first in range(begin, end, size))
 
 
 def too_large(left: int, right: int, outputs: int, averaged: bool, wanted: int, memory: int) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vjp
+from torch.func import functional_call
 
 from theory.jacobian import named_parameters
 
@@ -39,24 +39,38 @@ class Linearized:
 
         def through(part: Tensor) -> Tensor:
             out, back = pullback(partial(self._call, inputs=part), self.reference)
-            along, again = pullback(lambda w: (back(w)[0] * direction).sum(), torch.zeros_like(out))
-            pushed: Tensor = again(torch.ones_like(along))[0]
+            along, again = pullback(lambda w: (back(w) * direction).sum(), torch.zeros_like(out))
+            pushed: Tensor = again(torch.ones_like(along))
             return pushed.detach()
 
         return torch.cat([through(part) for part in parts(inputs)])
 
     def pull(self, weights: Tensor, inputs: Tensor) -> Tensor:
-        """J^T weights, (P,), for weights (N, C)."""
-        total = torch.zeros_like(self.reference)
-        for part, some in zip(parts(inputs), parts(weights), strict=True):
+        """J^T weights, (B, P), for weights (B, N, C)."""
+        total = torch.zeros(len(weights), len(self.reference), dtype=torch.float64)
+        for part, some in zip(parts(inputs), parts(weights.transpose(0, 1)), strict=True):
             _, back = pullback(partial(self._call, inputs=part), self.reference)
-            total += back(some)[0].detach()
+            for one, row in zip(some.unbind(dim=1), total, strict=True):
+                row += back(one).detach()
         return total
 
 
-def pullback(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor]]]:
-    """The function's value, and what multiplies from the left with its Jacobian there."""
-    value, back, *_ = vjp(function, at)
+def pullback(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """The function's value, and what multiplies from the left with its Jacobian there, and has a slope if that has.
+
+    As `torch.func.vjp`, whose first call in a process imports torch's compiler, for three seconds; `grad` of more than
+    one number imports half of it.
+    """
+    with torch.enable_grad():
+        point = at.detach().requires_grad_()
+        value = function(point)
+
+    def back(weights: Tensor) -> Tensor:
+        with torch.enable_grad():
+            along = (value * weights).sum()
+            (pulled,) = torch.autograd.grad(along, point, retain_graph=True, create_graph=weights.requires_grad)
+        return pulled
+
     return value, back
 
 

@@ -27,6 +27,7 @@ from torch import Tensor
 from p2pl.groups import Training
 from p2pl.local_data import LocalData
 from p2pl.scenario import Scenario
+from theory.expansion import Expansion
 
 # theta - theta_ref; minus the velocity; what affinity adds in a phase; theta_ref itself, which weight decay shrinks.
 SLOTS = ("x", "velocity", "drift", "origin")
@@ -36,7 +37,7 @@ X, U, DRIFT, ORIGIN = range(4)
 class Phase(NamedTuple):
     """A device's learning phase: slots <- map slots, and J^T gains[0] more for x, J^T gains[1] more for the velocity.
 
-    map: (4, 4). gains: (2, n C).
+    map: (S, S) of the slots that there are. gains: (2, n C).
     """
 
     map: Tensor
@@ -90,74 +91,97 @@ class Step:
 
 
 class Local:
-    """One device's steps. kernel: (n C, n C), between its own samples. residual: (n C,), target - f_ref there."""
+    """One device's steps, by its rows of an expansion. residual: (n C,), target - f_ref at its samples.
 
-    def __init__(self, training: Training, kernel: Tensor, residual: Tensor, outputs: int, continuous: bool) -> None:
-        self.training, self.kernel, self.residual, self.outputs = training, kernel, residual, outputs
-        self.continuous = continuous
-        self.samples = len(residual) // outputs
-        self._powers: dict[int, tuple[Tensor, Tensor]] = {}
+    there: numbers of the slots that are carried from phase to phase; all others begin each phase at zero.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        expansion: Expansion,
+        device: int,
+        residual: Tensor,
+        there: Sequence[int],
+        continuous: bool,
+    ) -> None:
+        self.training, self.expansion, self.device, self.residual = training, expansion, device, residual
+        self.there, self.continuous = list(there), continuous
+        self.outputs = expansion.samples.outputs
+        self.samples = len(residual) // self.outputs
+        self._powers: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def learn(self, values: Tensor, batches: Sequence[np.ndarray]) -> Phase:
-        """A phase from the slots' values (4, n C) at the device's samples; batches: numbers of its own samples."""
+        """A phase from the slots' values (S, n C) at the device's samples; batches: numbers of its own samples."""
         whole = all(len(batch) == self.samples for batch in batches)
         if self.continuous or (whole and len(batches) > 1):
             return self._collapsed(values, len(batches))
         return self._stepwise(values, batches)
 
     @cached_property
-    def _spectrum(self) -> tuple[Tensor, Tensor]:
-        values, basis = torch.linalg.eigh(self.kernel)
-        return values, basis
+    def _kernel(self) -> Tensor:
+        """(n C, n C), in float64."""
+        own = self.expansion.samples.held[self.device]
+        return self.expansion.gram[own, own].double()
+
+    @cached_property
+    def _basis(self) -> Tensor:
+        """Its eigenvectors, in the type of the run's numbers, as all products are."""
+        return self.expansion.spectra[self.device].eigenvectors.to(self.expansion.gram.dtype)
 
     def _collapsed(self, values: Tensor, steps: int) -> Phase:
-        basis = self._spectrum[1]
-        change, power = self._power(steps)
-        seen = torch.cat([values, self.residual[None]]) @ basis
-        return Phase(change, (power * seen).sum(dim=1) @ basis.T)
+        change, power, rest = self._power(steps)
+        along = (power * (values.to(self._basis.dtype) @ self._basis)).sum(dim=1) + rest
+        return Phase(change, (along.to(self._basis.dtype) @ self._basis.T).double())
 
-    def _power(self, steps: int) -> tuple[Tensor, Tensor]:
-        """The slots' map (4, 4), and (2, 5, n C): both gains by the slots' values and r, of a phase of `steps`."""
+    def _power(self, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a phase of `steps`: the slots' map (S, S), both gains by the slots' values (2, S, n C), and by r (2, n C).
+
+        Gains by eigenvectors of the kernel.
+        """
         if steps not in self._powers:
             slope = 2 / (self.samples * self.outputs)
+            values, basis = self.expansion.spectra[self.device]
             if self.continuous:
                 step = Step.flow(self.training, steps)
-                change, whole = (torch.matrix_exp(one) for one in (step.map, step.with_data(self._spectrum[0], slope)))
+                change, whole = (torch.matrix_exp(one) for one in (step.map, step.with_data(values, slope)))
             else:
                 step = Step.of(self.training, steps)
                 change = torch.linalg.matrix_power(step.map, steps)
-                whole = torch.linalg.matrix_power(step.with_data(self._spectrum[0], slope), steps)
-            self._powers[steps] = change, whole[:, 5:, :5].permute(1, 2, 0).contiguous()
+                whole = torch.linalg.matrix_power(step.with_data(values, slope), steps)
+            power = whole[:, 5:, :5].permute(1, 2, 0)
+            rest = power[:, 4] * (self.residual @ basis)
+            self._powers[steps] = change[self.there][:, self.there], power[:, self.there].contiguous(), rest
         return self._powers[steps]
 
     def _stepwise(self, values: Tensor, batches: Sequence[np.ndarray]) -> Phase:
         step = Step.of(self.training, len(batches))
         change, gains = torch.eye(4, dtype=torch.float64), torch.zeros(2, len(self.residual), dtype=torch.float64)
+        values = torch.zeros(4, len(self.residual), dtype=torch.float64).index_copy(0, torch.tensor(self.there), values)
         for batch in batches:
             rows = torch.from_numpy((batch[:, None] * self.outputs + np.arange(self.outputs)).reshape(-1))
             data = (self.residual[rows] - values[X, rows]) * (2 / len(rows))
-            values = step.map @ values + step.push[:, None] * (data @ self.kernel[rows])
+            values = step.map @ values + step.push[:, None] * (data @ self._kernel[rows])
             change, gains = step.map @ change, step.map[:2, :2] @ gains
             gains[:, rows] += step.push[:2, None] * data
-        return Phase(change, gains)
+        return Phase(change[self.there][:, self.there], gains)
 
 
 class Devices:
-    """The learning phases of all devices, each with its own mini-batches: those of the run.
-
-    kernels: of each, between its own samples. residual: (N C,); held: each device's slice of it.
-    """
+    """The learning phases of all devices, each with its own mini-batches: those of the run. names: of the slots."""
 
     def __init__(
         self,
         scenario: Scenario,
-        kernels: Sequence[Tensor],
-        residual: Tensor,
-        held: Sequence[slice],
+        expansion: Expansion,
+        names: Sequence[str],
         continuous: bool,
     ) -> None:
+        samples = expansion.samples
+        residual = samples.targets.reshape(-1) - expansion.train_outputs
+        there = [SLOTS.index(name) for name in names]
         known, experiment = scenario.data, scenario.experiment
-        self.held, self.training = held, experiment.training
+        self.held, self.training = samples.held, experiment.training
         inputs, targets = torch.empty(0), torch.empty(0)  # who meets which samples does not depend on what they are
         self.data = LocalData(inputs, targets, scenario.shards, experiment.training, experiment.seed)
         self.whole: dict[int, list[np.ndarray]] = {}
@@ -165,20 +189,20 @@ class Devices:
         for place, shard in zip(self.place, scenario.shards, strict=True):
             place[shard] = np.arange(len(shard))
         self.local = [
-            Local(experiment.training, kernel, residual[own], known.classes, continuous)
-            for kernel, own in zip(kernels, held, strict=True)
+            Local(experiment.training, expansion, k, residual[own], there, continuous)
+            for k, own in enumerate(samples.held)
         ]
 
     def learn(self, values: Tensor, round: int, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Maps between slots (K, 4, 4), and gains (2, N C), of those chosen; others stay as they are.
+        """Maps between slots (K, S, S), and gains (2, N C), of those chosen; others stay as they are.
 
-        values: (4, K, N C), of all slots at all samples.
+        values: of each slot (S, N C), each device's at its own samples.
         """
-        maps = torch.eye(4, dtype=torch.float64).repeat(len(self.held), 1, 1)
-        gains = torch.zeros(2, values.shape[2], dtype=torch.float64)
+        maps = torch.eye(len(values), dtype=torch.float64).repeat(len(self.held), 1, 1)
+        gains = torch.zeros(2, values.shape[1], dtype=torch.float64)
         for k in chosen.tolist():
             own = self.held[k]
-            maps[k], gains[:, own] = self.local[k].learn(values[:, k, own], self._batches(k, round))
+            maps[k], gains[:, own] = self.local[k].learn(values[:, own], self._batches(k, round))
         return maps, gains
 
     def _batches(self, device: int, round: int) -> list[np.ndarray]:

@@ -22,7 +22,7 @@ from p2pl.scenario import Scenario
 from theory import rounds
 from theory.certified import certified_share
 from theory.crossing import Crossings
-from theory.curvature import Array, Curvature, curvature
+from theory.curvature import Array, Curvature, compressed, curvature
 from theory.expansion import Expansion
 from theory.playing import play
 from theory.rounds import Round, Rule
@@ -51,10 +51,10 @@ def onset_of(scenario: Scenario, expansion: Expansion, keep: int | None = DIRECT
     rule, weights = rule_of(scenario), weights_of(scenario)
     if rule is None or weights is None:
         return None
-    rows = [np.arange(held.start, held.stop) for held in expansion.samples.held]
-    count = sum(map(len, rows))
-    theta = expansion.gram[:count, :count].double().numpy()
-    curves = curvature(theta, rows, [2 / len(own) for own in rows], keep and min(keep, *map(len, rows)))
+    rows = tuple(np.arange(held.start, held.stop) for held in expansion.samples.held)
+    bases = tuple(one.eigenvectors[:, -(keep or len(one.eigenvalues)) :].numpy() for one in expansion.spectra)
+    theta, parts = compressed(expansion.gram.numpy(), rows, bases)
+    curves = curvature(theta, parts, [2 / len(own) for own in rows])
     found = growth_onset(curves, weights, rule, PERCENT)
     return found if math.isfinite(found) else None
 

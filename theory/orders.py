@@ -18,7 +18,7 @@ import torch
 from p2pl.experiment import Experiment
 from p2pl.registry import SpecError, did_you_mean
 from p2pl.transmission import Exchange
-from theory.columns import Columns, averaged
+from theory.columns import Columns
 
 
 class Order(Protocol):
@@ -66,7 +66,7 @@ class Gossip:
             then = columns.send(exchange, names)
         if self.slots:
             x = columns.slots["x"]
-            drift = averaged(exchanges[-1].weights.others(), x, then["x"]) - x
+            drift = columns.averaged(exchanges[-1].weights.others(), x, then["x"]) - x
             columns.slots |= {"x": x + self.eta_b * drift, "drift": self.eta_d * drift}
 
 

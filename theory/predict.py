@@ -115,8 +115,7 @@ class Observer:
 
     def parameters(self, moment: Moment) -> Tensor:
         """(K, P), in float64."""
-        expansion = self.dynamics.frame.expansion  # that of the last cut
-        return torch.stack([expansion.linear.reference + expansion.displacement(one) for one in moment.coefficients])
+        return self.dynamics.frame.parameters(moment.coefficients)  # that of the last cut
 
     def arrays(self, moments: Sequence[Moment]) -> dict[str, np.ndarray]:
         """See `p2pl.outputs`; in the type of the run's numbers."""
