@@ -187,6 +187,7 @@ int learn(const Job& job) {
         device.take(arena, samples, steps);
         if (job.out && job.active) device.packed.pack(job, device.first);
         for (int64_t i = 0; i < job.devices; ++i) job.out ? device.answer(i) : device.learn(i);
+        end_streams();
         free(memory);
     }
     free(layers);

@@ -101,6 +101,7 @@ INLINE void transpose_tile(const float* from, int64_t from_stride, float* to, in
     for (int64_t i = 0; i < columns; ++i) store_some(to + i * to_stride, tile[i], padded ? LANES : rows);
 }
 
+// Stores past the caches, and what must follow them before others may read.
 #if defined(__AVX512F__)
 INLINE void stream(float* to, Vector value) { _mm512_stream_ps(to, reinterpret_cast<__m512>(value)); }
 #elif defined(__AVX2__)
@@ -108,6 +109,11 @@ INLINE void stream(float* to, Vector value) { _mm256_stream_ps(to, reinterpret_c
 #else
 INLINE void stream(float* to, Vector value) { store(to, value); }
 #endif
+INLINE void end_streams() {
+#ifdef __AVX2__
+    _mm_sfence();
+#endif
+}
 
 // Copies `count` numbers; from and to begin at the same place in a line.
 INLINE void stream_all(const float* from, float* to, int64_t count) {
