@@ -129,7 +129,7 @@ def causes(ax: Axes, widths: pd.DataFrame, lazy: pd.DataFrame, arms: Mapping[str
     for arm, look in arms.items():
         marks(ax, widths[widths["arm"] == arm], look)
     marks(ax, lazy, LAZY)
-    ax.plot([], [], LAZY.marker, color=LAZY.color, label="networks of e", markeredgecolor="white")
+    ax.plot([], [], LAZY.marker, color=LAZY.color, label="those of panel e", markeredgecolor="white")
     ax.legend(fontsize=6.5, loc="lower right", handlelength=1)
     ax.set_xscale("log")
     ax.set_yscale("log")
