@@ -20,7 +20,9 @@ FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=fas
 SETS: dict[str, list[str]] = {"portable": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     FLAGS.append("-DP2PL_X86")
-    SETS |= {"avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx2", "-mfma", "-mavx512f", "-mprefer-vector-width=512"]}
+    wide = ["-mavx2", "-mfma"]
+    SETS |= {"avx2": [*wide, "-mtune=haswell"]}
+    SETS |= {"avx512": [*wide, "-mavx512f", "-mprefer-vector-width=512", "-mtune=skylake-avx512"]}
 UNITS: list[tuple[str, str | None]] = [(file, None) for file in ("api.cpp", "orders.cpp", "select.cpp")]
 UNITS += [(file, name) for file in ("learn.cpp", "peak.cpp") for name in SETS]
 UNITS += [("mix.cpp", name) for name in SETS if name != "avx512"]  # memory bounds it: longer vectors gain nothing
