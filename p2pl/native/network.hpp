@@ -1,5 +1,7 @@
 // One device's network in scratch memory: its layers, their forward and backward passes over one batch.
 #pragma once
+#include <math.h>
+
 #include "functions.hpp"
 #include "job.hpp"
 #include "turning.hpp"
@@ -110,6 +112,9 @@ void activate(int64_t activation, const Layer& layer, float* z, int64_t n, float
 
 enum Loss { CROSS_ENTROPY, MSE };  // the places of the names in LOSSES of library.py
 
+// Which lanes are before the first `some`.
+INLINE Integers within(int64_t some) { return lanes() < static_cast<int32_t>(some < LANES ? some : LANES); }
+
 // One sample's outputs z become the derivative of its share of the mean loss, over n samples.
 void loss_slope(const Job& job, int64_t sample, float* z, int64_t outputs, int64_t n) {
     const int64_t wanted = job.classes ? job.classes[sample] : -1;
@@ -119,11 +124,21 @@ void loss_slope(const Job& job, int64_t sample, float* z, int64_t outputs, int64
         for (int64_t c = 0; c < outputs; ++c) z[c] = (z[c] - (values ? values[c] : c == wanted ? 1.0f : 0.0f)) * scale;
         return;
     }
-    float top = z[0], total = 0;
-    for (int64_t c = 1; c < outputs; ++c) top = z[c] > top || z[c] != z[c] ? z[c] : top;
-    for (int64_t c = 0; c < outputs; c += LANES) store_some(z + c, exp_of(load(z + c) - top), outputs - c);
-    for (int64_t c = 0; c < outputs; ++c) total += z[c];
-    for (int64_t c = 0; c < outputs; ++c) z[c] = (z[c] / total - (c == wanted ? 1.0f : 0.0f)) / static_cast<float>(n);
+    Vector top = all(-INFINITY), total = {};
+    for (int64_t c = 0; c < outputs; c += LANES) {
+        const Vector value = within(outputs - c) ? load(z + c) : all(-INFINITY);
+        top = value > top ? value : top;
+    }
+    top = over_lanes(top, [](Vector a, Vector b) { return a > b ? a : b; });
+    for (int64_t c = 0; c < outputs; c += LANES) {
+        const Vector power = within(outputs - c) ? exp_of(load(z + c) - top) : Vector{};
+        store(z + c, power), total += power;
+    }
+    total = over_lanes(total, [](Vector a, Vector b) { return a + b; });
+    for (int64_t c = 0; c < outputs; c += LANES) {
+        const Vector share = load(z + c) / total, hit = lanes() == static_cast<int32_t>(wanted - c) ? all(1) : all(0);
+        store(z + c, within(outputs - c) ? (share - hit) / static_cast<float>(n) : Vector{});
+    }
 }
 
 // ----------------------------------------------------------------------------------------------------------- passes

@@ -33,6 +33,18 @@ INLINE Vector low(Vector a, Vector b) { return __builtin_shuffle(a, b, places(0)
 INLINE Vector high(Vector a, Vector b) { return __builtin_shuffle(a, b, places(LANES / 2)); }  // the upper halves
 #endif
 
+INLINE Integers lanes() {
+    Integers at = {};
+    UNROLL for (int i = 0; i < LANES; ++i) at[i] = i;
+    return at;
+}
+
+// A vector each of whose lanes is all lanes of v together.
+template <class Join> INLINE Vector over_lanes(Vector v, Join join) {
+    UNROLL for (int some = 1; some < LANES; some *= 2) v = join(low(v, v), high(v, v));
+    return v;
+}
+
 // A square tile of registers, transposed: each pass interleaves its upper half with its lower.
 INLINE void turn(Vector (&tile)[LANES]) {
     UNROLL for (int pass = 1; pass < LANES; pass *= 2) {
