@@ -201,6 +201,20 @@ def test_a_device_alone_gets_the_bits_that_it_gets_among_others(libraries):
                     assert torch.equal(part[others], before[others])
 
 
+def test_models_that_fit_in_no_cache_get_the_bits_that_each_gets_alone(libraries):
+    """Together they leave by stores past the caches, from a place anywhere in a line."""
+    module, data, *start, _ = problem([1 + k % 3 for k in range(27)], [784, 200, 10], Training(batch_size=1))
+    x, velocity = (torch.cat([torch.zeros(3), part.flatten()])[3:].view_as(part) for part in start)
+    assert 4 * x.numel() > 16 << 20
+    for learner in learners_of(libraries, module, data, "cross_entropy")[1:]:
+        together, apart = (tuple(torch.empty(x.numel() + 5)[5:].view_as(x) for _ in "xv") for _ in range(2))
+        learner.learn((x, velocity), together, np.arange(27), 1, None)
+        for k in range(27):
+            learner.learn((x, velocity), apart, np.array([k]), 1, None)
+        for part, whole in zip(apart, together, strict=True):
+            assert torch.equal(part, whole)
+
+
 def test_devices_that_are_left_out_keep_their_rows_and_reset_velocities_are_zero(libraries):
     training = Training(batch_size=5, velocity="reset")
     module, data, x, velocity, _ = problem([10, 10], [6, 5, 3], training)
