@@ -1,5 +1,6 @@
 """The native engine against a plain loop of torch in float64, with every option."""
 
+import itertools
 import math
 
 import numpy as np
@@ -186,9 +187,10 @@ def test_a_step_follows_the_gradient_of_differences(libraries):
 
 
 def test_a_device_alone_gets_the_bits_that_it_gets_among_others(libraries):
-    for density, base in [(1.0, 0.0), (0.2, 0.0), (0.2, -0.4)]:
-        training = Training(batch_size=7, lr=0.02)
-        module, data, x, velocity, _ = problem([23, 7, 1, 30], [150, 53, 10], training, density, base=base)
+    kinds = [(1.0, 0.0), (0.2, 0.0), (0.2, -0.4)]
+    for (density, base), (batch, most) in itertools.product(kinds, [(7, 30), (65, 70)]):
+        training = Training(batch_size=batch, lr=0.02)
+        module, data, x, velocity, _ = problem([23, 7, 1, most], [150, 53, 10], training, density, base=base)
         for learner in learners_of(libraries, module, data, "cross_entropy")[1:]:
             together = x.clone(), velocity.clone()
             learner.learn((x, velocity), together, np.arange(4), 1, None)
