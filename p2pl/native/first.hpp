@@ -37,8 +37,8 @@ struct First {
     First(const Job& job, const Step& step, Layer& layer, int64_t samples)
         : job(job), step(step), layer(layer), chunks((layer.in + CHUNK - 1) / CHUNK),
           parts((layer.vectors + WIDEST - 1) / WIDEST) {
-        // Weight decay and drift move all weights at each step; and a narrow layer has too little arithmetic for an input
-        // to be worth a search for it.
+        // Weight decay and drift move all weights at each step; and a narrow layer has too little arithmetic for an
+        // input to be worth a search for it.
         able = job.active && job.weight_decay == 0 && !job.drift && layer.out >= NARROW;
         choose(samples);
     }
