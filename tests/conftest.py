@@ -10,7 +10,7 @@ import pytest
 from pipeline import checkout, snakemake
 
 from p2pl.native import build
-from p2pl.native.library import SETS, Library
+from p2pl.native.library import Library, supported
 
 collect_ignore = [] if sys.platform == "linux" else ["test_warm.py"]  # elsewhere no process is kept warm
 
@@ -53,4 +53,4 @@ def native(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 def libraries(native: Path) -> list[Library]:
     """The library with each instruction set that this machine has."""
     handle = ctypes.CDLL(str(native))
-    return [Library(handle, name) for name in SETS if handle.p2pl_supports(name.encode())]
+    return [Library(handle, name) for name in supported(handle)]

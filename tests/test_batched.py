@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from p2pl.batched import AnyModule, BatchedMLP
 from p2pl.learners import batched
 from p2pl.metrics import Meter
-from p2pl.models.mlp import ACTIVATIONS
+from p2pl.models.mlp import ACTIVATIONS, MLP
 from p2pl.registry import SpecError, model
 
 CPU = torch.device("cpu")
@@ -43,6 +43,43 @@ def test_the_written_out_derivative_is_that_of_autograd(loss, activation, parame
     plain.gradient(x, inputs, targets, expected)
     assert expected.abs().max() > 1e-4
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+LARGE = [300, 200, 300, 10]  # a thousand images make its first two products large ones, but not its last
+IMAGES = 1001  # the last is taken alone
+
+
+def large(**options):
+    """A wide perceptron in float32, parameters of two devices, images, and what it says of them in float64."""
+    torch.manual_seed(0)
+    module = MLP(LARGE, **options)
+    row = nn.utils.parameters_to_vector(module.parameters()).detach()
+    fast, plain = BatchedMLP(module, "mse", 10), BatchedMLP(module, "mse", 10)
+    x = row + 0.1 * torch.randn(2, len(row))
+    return fast, x, lambda images: plain.forward(x.double(), images[None].double())
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("parametrization", ["standard", "ntk"])
+def test_outputs_of_large_products_are_those_of_small_ones_and_of_each_device_alone(activation, parametrization, bias):
+    fast, x, said = large(activation=activation, parametrization=parametrization, bias=bias)
+    images = torch.randn(IMAGES, 1, 15, 20)
+    found, wanted = fast.forward(x, images[None]), said(images)
+    torch.testing.assert_close(found.double(), wanted, rtol=0, atol=1e-6 * wanted.abs().max().item())
+    for device in range(2):
+        assert torch.equal(fast.forward(x[device : device + 1], images[None])[0], found[device])
+
+
+def test_outputs_are_of_the_inputs_that_are_given_now():
+    """Other inputs may begin at the same place with the same shape; and the same ones may have changed."""
+    fast, x, said = large()
+    images = torch.randn(2 * IMAGES, 300)
+    squares = torch.randn(300, 300)
+    for given in (images[:IMAGES], images[::2], squares, squares.T):
+        torch.testing.assert_close(fast.forward(x, given[None]).double(), said(given), rtol=0, atol=1e-4)
+    squares.mul_(2)
+    torch.testing.assert_close(fast.forward(x, squares.T[None]).double(), said(squares.T), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", model.entries)

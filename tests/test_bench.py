@@ -17,6 +17,7 @@ from p2pl import benchmark
 from p2pl.benchmark import clock, discovery, memory, suite
 from p2pl.benchmark.job import KINDS, Job, Material
 from p2pl.benchmark.peers.ours import ENGINES
+from p2pl.native import library
 
 TOY = Job(devices=4, hidden=(8,), samples=40, neighbours=2, tests=20)
 PLAN = suite.Plan(TOY, seconds=0.02, growth={"width": (4, 8), "batch": (1, 3), "devices": (3,)}, memory_devices=3)
@@ -101,6 +102,9 @@ def test_the_command_writes_and_prints_what_it_measured(tmp_path, capsys, monkey
     assert {(row["by"], row["value"]) for row in outcome["growth"]} == {
         (by, value) for by, values in PLAN.growth.items() for value in values
     }
+    assert {(row["engine"], row["inputs"]) for row in outcome["rounds"]} >= {
+        (name, inputs) for name in ("torch", "plain_loop") for inputs in ("sparse", "dense")
+    }
     for row in outcome["rounds"]:
         parts = [row[f"{part}_percent"] for part in ("learning", "mixing", "evaluation")]
         assert sum(parts) == pytest.approx(100)
@@ -137,12 +141,15 @@ def test_wrong_options_end_with_a_sentence(devices, out, tmp_path, capsys):
 BROKEN = """
 class Broken:
     def __init__(self, material): self.material = material
+    differs = ""
     def epoch(self): raise RuntimeError("no epochs today")
 class Short(Broken):
     def epoch(self): pass
     def mix(self): pass
     def parameters(self): return self.material.draws[:1]
-PEERS = {"broken": Broken, "short": Short}
+class Blind(Short):
+    def evaluate(self): raise ValueError("nothing to see")
+PEERS = {"broken": Broken, "short": Short, "blind": Blind}
 """
 
 
@@ -153,6 +160,7 @@ def test_peers_are_found_by_their_files_and_each_failure_is_said(tmp_path):
     assert found.missing["absent"].startswith("not installed: No module named 'a_framework")
     assert found.missing["broken"] == "failed: RuntimeError: no epochs today"
     assert "(1, " in found.missing["short"]
+    assert found.missing["blind"] == "failed: ValueError: nothing to see"
     assert set(found.makers) >= {"torch", "plain_loop", "vmap"}
     assert "other frameworks" in discovery.find(others=tmp_path / "none").missing
     assert set(ENGINES) <= {*found.makers, *found.missing}
@@ -164,6 +172,21 @@ def test_what_is_compared_runs_in_turn():
     assert order[3:] == ["a", "b", "c"] * (len(order) // 3 - 1)
     assert [len(found) for found in times.values()] == [2, 2, 2]
     assert clock.times_as_fast([1.0, 2.0, 9.0], [4.0, 8.0, 9.0]) == 4
+
+
+def test_the_peak_is_of_the_best_instruction_set_or_of_products_where_nothing_is_built(native, monkeypatch):
+    handle = library._handle(native)
+    best = library.supported(handle)[0]
+    monkeypatch.setattr(clock, "TURNS", 10_000)
+    monkeypatch.setattr(clock, "loaded", lambda: library.Library(handle, "portable"))
+    rate, by = clock.flops_per_second(0.1)
+    assert rate > 0
+    if best != "portable":
+        assert by != "multiply-adds in registers, portable"
+    monkeypatch.setattr(clock, "loaded", lambda: None)
+    rate, by = clock.flops_per_second(0.1)
+    assert rate > 0
+    assert by == "best large product"
 
 
 def ended(_name, _job):

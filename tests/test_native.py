@@ -186,9 +186,9 @@ def test_a_step_follows_the_gradient_of_differences(libraries):
 
 
 def test_a_device_alone_gets_the_bits_that_it_gets_among_others(libraries):
-    for density, base in [(1.0, 0.0), (0.2, 0.0), (0.2, -0.4)]:
-        training = Training(batch_size=7, lr=0.02)
-        module, data, x, velocity, _ = problem([23, 7, 1, 30], [150, 53, 10], training, density, base=base)
+    for density, base, batch in [(1.0, 0.0, 7), (0.2, 0.0, 7), (0.2, -0.4, 7), (0.2, 0.0, 65)]:  # 65: one has
+        training = Training(batch_size=batch, lr=0.02)
+        module, data, x, velocity, _ = problem([23, 7, 1, 70], [150, 53, 10], training, density, base=base)
         for learner in learners_of(libraries, module, data, "cross_entropy")[1:]:
             together = x.clone(), velocity.clone()
             learner.learn((x, velocity), together, np.arange(4), 1, None)
@@ -199,6 +199,18 @@ def test_a_device_alone_gets_the_bits_that_it_gets_among_others(libraries):
                 for part, whole, before in zip(apart, together, (x, velocity), strict=True):
                     assert torch.equal(part[some], whole[some])
                     assert torch.equal(part[others], before[others])
+
+
+def test_models_that_fit_in_no_cache_get_the_bits_that_each_gets_alone(libraries):
+    module, data, *start, _ = problem([1 + k % 3 for k in range(27)], [784, 200, 10], Training(batch_size=1))
+    x, velocity = (torch.cat([torch.zeros(3), part.flatten()])[3:].view_as(part) for part in start)  # amid a line
+    assert 4 * x.numel() > 16 << 20
+    for learner in learners_of(libraries, module, data, "cross_entropy")[1:]:
+        together, apart = (tuple(torch.empty(x.numel() + 5)[5:].view_as(x) for _ in "xv") for _ in range(2))
+        learner.learn((x, velocity), together, np.arange(27), 1, None)
+        for k in range(27):
+            learner.learn((x, velocity), apart, np.array([k]), 1, None)
+        assert all(map(torch.equal, apart, together))
 
 
 def test_devices_that_are_left_out_keep_their_rows_and_reset_velocities_are_zero(libraries):

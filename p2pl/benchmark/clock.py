@@ -9,6 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,10 +17,11 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from p2pl.native.library import loaded
+from p2pl.native.library import Library, loaded, supported
 
 Task = Callable[[], object]
 PRODUCTS = (512, 1024)  # sizes of the square matrices whose products give the peak
+TURNS = 1_000_000  # multiply-adds of each register that give the peak
 SHORTEST = 0.02  # seconds: what takes less is repeated within one measurement
 
 
@@ -56,14 +58,17 @@ def times_as_fast(own: list[float], other: list[float]) -> float:
 def flops_per_second(seconds: float) -> tuple[float, str]:
     """The peak of this core's float32 arithmetic, and by what it was found.
 
-    By the native library, where it is built: multiply-adds in registers. Else as torch reaches it, the best rate of
-    large products, by `torch.mm` (MKL, say) and by oneDNN, for neither is the faster one everywhere.
+    By the native library, where it is built: multiply-adds in registers, with the best of all instruction sets,
+    whichever the engines use. Else as torch reaches it, the best rate of large products, by `torch.mm` (MKL, say) and
+    by oneDNN, for neither is the faster one everywhere.
     """
     library = loaded()
     if library is not None:
-        times = 1_000_000
-        found = in_turn({"peak": lambda: library.turn_over(times)}, seconds)
-        return library.turn_over(times) / min(found["peak"]), f"multiply-adds in registers, {library.chosen}"
+        turns = {name: partial(Library(library.handle, name).turn_over, TURNS) for name in supported(library.handle)}
+        times = in_turn(turns, seconds)
+        rates = {name: turn() / min(times[name]) for name, turn in turns.items()}
+        fastest = max(rates, key=rates.__getitem__)
+        return rates[fastest], f"multiply-adds in registers, {fastest}"
     best = 0.0
     for size in PRODUCTS:
         a, b = torch.randn(size, size), torch.randn(size, size)

@@ -124,6 +124,8 @@ def tried(maker: Maker, material: Material) -> str:
         peer = maker(material)
         peer.epoch()
         peer.mix()
+        if isinstance(peer, Evaluating):
+            peer.evaluate()
         found = tuple(peer.parameters().shape)
     except ImportError as problem:
         raise Unable(f"not installed: {problem}") from None

@@ -28,6 +28,7 @@ MIXING = {
 }
 ROUNDS = {
     "engine": ("engine", "{}"),
+    "inputs": ("inputs", "{}"),
     "ms": ("ms a round", "{:.0f}"),
     "ratio_to_plain_loop": ("x loop", "{:.2f}"),
     "learning_percent": ("% learning", "{:.1f}"),

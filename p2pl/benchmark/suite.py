@@ -13,12 +13,13 @@ from p2pl.algorithms.p2pl import P2PL
 from p2pl.benchmark import clock, memory
 from p2pl.benchmark.clock import in_turn, times_as_fast
 from p2pl.benchmark.discovery import Evaluating, Found, Maker, Peer
-from p2pl.benchmark.job import KINDS, Job, Material
+from p2pl.benchmark.job import KINDS, Job, Kind, Material
 from p2pl.benchmark.peers.ours import ENGINES
 
 YARDSTICK = "plain_loop"
 GRAPHS = {"ring": 2, "10-regular": 10}
 MOST_IN_ROUNDS = 30  # devices: an evaluation is long, and the shares of a round hardly depend on their number
+IN_ROUNDS: tuple[Kind, ...] = ("sparse", "dense")  # what the native engine is at its best with, and at its worst
 PARTS = {"learning": "epoch", "mixing": "mix", "evaluation": "evaluate"}  # of a round: the methods of a peer
 Row = dict[str, Any]
 Say = Callable[[str], None]
@@ -69,7 +70,7 @@ def measure(plan: Plan, found: Found, say: Say) -> dict[str, Any]:
     return {
         "engines": rows,
         "mixing": mixing,
-        "rounds": rounds(plan, found, say),
+        "rounds": [row for inputs in IN_ROUNDS for row in rounds(plan, inputs, found, say)],
         "growth": [row for by in plan.growth for row in grown(plan, by, found, say)],
         "missing": [{"engine": name, "why": why} for name, why in found.missing.items()],
         "machine": clock.machine() | {"fma_peak_gflops": peak / 1e9, "fma_peak_by": by, "copy_gb_per_second": copy},
@@ -161,20 +162,20 @@ def mixings(plan: Plan, found: Found, say: Say) -> tuple[list[Row], float]:
     return rows, best
 
 
-def rounds(plan: Plan, found: Found, say: Say) -> list[Row]:
+def rounds(plan: Plan, inputs: Kind, found: Found, say: Say) -> list[Row]:
     """What whole rounds and their parts cost all that can evaluate, with the evaluations that a spec has by default."""
-    job = replace(plan.job, inputs="sparse", devices=min(plan.job.devices, MOST_IN_ROUNDS))
-    say(f"whole rounds of {job.devices} devices")
+    job = replace(plan.job, inputs=inputs, devices=min(plan.job.devices, MOST_IN_ROUNDS))
+    say(f"whole rounds of {job.devices} devices, {inputs} inputs")
     peers = {name: peer for name, peer in made(dict(found.makers), job).items() if isinstance(peer, Evaluating)}
     each = {part: {name: getattr(peer, method) for name, peer in peers.items()} for part, method in PARTS.items()}
-    times = {part: in_turn(tasks, plan.seconds / 4, least=2) for part, tasks in each.items()}
+    times = {part: in_turn(tasks, plan.seconds / 8, least=2) for part, tasks in each.items()}
     # After every phase of the rounds that are due.
     count = len(P2PL.phases) / job.experiment().evaluation.every
     rows: list[Row] = []
     for name in peers:
         ms = {part: 1e3 * median(times[part][name]) * (count if part == "evaluation" else 1) for part in PARTS}
         total = sum(ms.values())
-        row: Row = {"engine": name, "devices": job.devices, "ms": total, "evaluations": count}
+        row: Row = {"engine": name, "inputs": inputs, "devices": job.devices, "ms": total, "evaluations": count}
         row |= {f"{part}_percent": 100 * value / total for part, value in ms.items()}
         rows.append(row | {"us_per_device_step": 1e3 * total / job.steps})
     loop = {row["engine"]: row["ms"] for row in rows}.get(YARDSTICK)

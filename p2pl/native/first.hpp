@@ -29,7 +29,7 @@ struct First {
     const Step& step;
     Layer& layer;
     int64_t chunks, parts;  // of a row: each few enough vectors for the registers
-    bool sparse;            // multiply only with inputs that are not zero
+    bool able, sparse;      // multiply only with inputs that are not zero: where it is worth it, and so for this device
     int64_t* done;          // (in) steps that each row has made
     float *decay, *reach;   // (steps + 1) mu^s, and lr (mu + ... + mu^s)
     Common common;
@@ -37,17 +37,21 @@ struct First {
     First(const Job& job, const Step& step, Layer& layer, int64_t samples)
         : job(job), step(step), layer(layer), chunks((layer.in + CHUNK - 1) / CHUNK),
           parts((layer.vectors + WIDEST - 1) / WIDEST) {
-        // Weight decay and drift move all weights at each step; `who` has a bit for each sample; and a narrow layer has
-        // too little arithmetic for an input to be worth a search for it.
-        sparse = job.active && job.weight_decay == 0 && !job.drift && samples <= CHUNK && layer.out >= NARROW;
+        // Weight decay and drift move all weights at each step; and a narrow layer has too little arithmetic for an
+        // input to be worth a search for it.
+        able = job.active && job.weight_decay == 0 && !job.drift && layer.out >= NARROW;
+        choose(samples);
     }
 
+    // samples: of the device's largest batch, whatever other devices there are. `who` has a bit for each.
+    void choose(int64_t samples) { sparse = able && samples <= CHUNK; }
+
     void take(Arena& arena, Batch& batch, int64_t samples) const {
-        batch.x = arena.take<float>(sparse ? 0 : chunks * CHUNK * samples);
+        batch.x = arena.take<float>(able && samples <= CHUNK ? 0 : chunks * CHUNK * samples);
         batch.apart = arena.take<const float*>(samples);
         batch.any = arena.take<uint64_t>(chunks);
         batch.who = arena.take<uint64_t>(chunks * CHUNK);
-        batch.value = arena.take<float>(sparse ? chunks * CHUNK * samples : 0);
+        batch.value = arena.take<float>(able ? chunks * CHUNK * (samples < CHUNK ? samples : CHUNK) : 0);
         batch.sum = arena.take<float>(samples);
         batch.z = arena.take<float>(samples * layer.stride);
     }
@@ -126,7 +130,10 @@ struct First {
     }
 
     // A device's phase begins, with batch number `first` of those before `last`, and ends.
-    void begin(int64_t first, int64_t last) const {
+    void begin(int64_t first, int64_t last) {
+        int64_t most = 0;
+        for (int64_t t = first; t < last; ++t) most = larger(most, job.cuts[t + 1] - job.cuts[t]);
+        choose(most);
         memset(done, 0, 8 * layer.in);
         for (int64_t i = job.cuts[first]; i < job.cuts[last]; ++i) {  // what lies anywhere, but is small
             if (sparse) __builtin_prefetch(job.begins + job.order[i]);

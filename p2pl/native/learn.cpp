@@ -12,8 +12,6 @@
 
 namespace {
 
-int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
 Step step_of(const Job& job) {
     const bool momentum = job.momentum != 0, nesterov = job.nesterov != 0;
     Step step;

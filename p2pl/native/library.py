@@ -120,11 +120,16 @@ def loaded() -> Library | None:
     if path is None:
         return None
     handle = _handle(path)
-    able = [name for name in SETS if handle.p2pl_supports(name.encode())]
+    able = supported(handle)
     chosen = os.environ.get("P2PL_ISA") or able[0]
     if chosen not in able:
         raise SpecError(f"P2PL_ISA={chosen}: this machine can do {', '.join(able)}")
     return Library(handle, chosen)
+
+
+def supported(handle: ctypes.CDLL) -> list[str]:
+    """The instruction sets that this machine has, the best first."""
+    return [name for name in SETS if handle.p2pl_supports(name.encode())]
 
 
 @cache

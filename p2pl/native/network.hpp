@@ -10,6 +10,8 @@ namespace {
 
 constexpr int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
+constexpr int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 // Hands out aligned pieces of one block of memory; without a block it only adds up what will be needed.
 struct Arena {
     char* base;
