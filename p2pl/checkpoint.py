@@ -10,7 +10,6 @@ One file a run beside the results that it will become part of, written whole or 
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import io
 import json
@@ -24,7 +23,7 @@ import torch
 
 from p2pl import fingerprint
 from p2pl.accelerator import moved
-from p2pl.atomic import write_whole
+from p2pl.atomic import halves, write_whole
 from p2pl.engine import Resumption, Setting, Snapshot
 from p2pl.experiment import Experiment
 
@@ -73,7 +72,7 @@ class Keeper:
         """Remove the checkpoints, and what a kill left of one half-written: their rows are in the results now."""
         for experiment in experiments:
             path = self.path(experiment)
-            for left in (path, *path.parent.glob(f"{glob.escape(path.name)}.*")):
+            for left in (path, *halves(path)):
                 left.unlink(missing_ok=True)
 
 

@@ -98,11 +98,14 @@ def test_the_frequency_of_checkpoints_is_no_part_of_a_run(tmp_path):
 
 def test_what_a_kill_left_of_a_checkpoint_is_removed(tmp_path):
     experiment = Experiment(**SPEC)
-    half = Keeper(tmp_path / "r").path(experiment)
-    half.with_name(half.name + ".abcd").write_bytes(b"half a checkpo")
-    (tmp_path / ".r.another.checkpoint.abcd").touch()
+    killed = "import os, signal, sys; from p2pl.atomic import write_whole\n"
+    killed += "write_whole(sys.argv[1], lambda file: os.kill(os.getpid(), signal.SIGKILL))"
+    for path in (Keeper(tmp_path / "r").path(experiment), tmp_path / ".r.another.checkpoint"):
+        assert subprocess.run([sys.executable, "-c", killed, str(path)]).returncode == -signal.SIGKILL
+    half, others = sorted(tmp_path.iterdir(), key=lambda path: "another" in path.name)
     run_all([experiment], tmp_path / "r")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".r.another.checkpoint.abcd", "r"]
+    assert not half.exists()
+    assert set(tmp_path.iterdir()) == {others, tmp_path / "r"}
 
 
 def test_a_finished_run_is_not_repeated(tmp_path):
