@@ -29,12 +29,12 @@ MIXING = {
 ROUNDS = {
     "engine": ("engine", "{}"),
     "inputs": ("inputs", "{}"),
-    "ms": ("ms a round", "{:.0f}"),
+    "ms": ("ms/round", "{:.0f}"),
     "ratio_to_plain_loop": ("x loop", "{:.2f}"),
-    "learning_percent": ("% learning", "{:.1f}"),
-    "mixing_percent": ("% mixing", "{:.1f}"),
-    "evaluation_percent": ("% evaluation", "{:.1f}"),
-    "evaluations": ("evaluations", "{:g}"),
+    "learning_percent": ("% learn", "{:.1f}"),
+    "mixing_percent": ("% mix", "{:.1f}"),
+    "evaluation_percent": ("% eval", "{:.1f}"),
+    "evaluations": ("evals", "{:g}"),
 }
 MISSING = {"engine": ("not timed", "{}"), "why": ("because", "{}")}
 
