@@ -34,7 +34,7 @@ def alpha(experiment: Experiment) -> float:
 
 def bounded(experiment: str, arm: str, units: int, source: str, **limits: float) -> tuple[Claim, ...]:
     """That a network's prediction errs by less than so many per cent in each of these measures."""
-    where = {"model.hidden": f"[{units}]"} | ({} if experiment == MORE_SEEDS else {"arm": arm})
+    where = {"arm": arm, "model.hidden": f"[{units}]"}
     how = "linearized anew at rounds 2, 4, 8, ..." if experiment == CUTS else "from one linearization at the start"
     return tuple(
         Claim(
