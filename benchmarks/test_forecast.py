@@ -6,8 +6,6 @@ OMP_NUM_THREADS=1 pytest benchmarks/test_forecast.py --benchmark-enable
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 import torch
 
 from p2pl import data
+from p2pl.benchmark.clock import cpu_seconds
 from p2pl.benchmark.discovery import find
 from p2pl.benchmark.peers.ours import ENGINES
 from p2pl.engine import prepare
@@ -45,13 +44,6 @@ JOBS = {
 RUNS = 5  # of the settings, each beside a forecast of all
 
 
-def seconds(task: Callable[[], Any]) -> float:
-    """Of CPU time."""
-    began = time.process_time()
-    task()
-    return time.process_time() - began
-
-
 def run(one: Experiment, known: data.Dataset) -> None:
     execute(prepare(one, None, known))
 
@@ -71,7 +63,7 @@ def test_forecasts_and_their_runs(benchmark: Any, job: str, engine: str) -> None
     try:
         forecast(settings[:1], known, Method())  # what is found once for a process
         pairs = [
-            (seconds(partial(run, one, known)), seconds(partial(forecast, settings, known, Method())))
+            (cpu_seconds(partial(run, one, known)), cpu_seconds(partial(forecast, settings, known, Method())))
             for one in settings[:: len(settings) // RUNS]
         ]
         benchmark.extra_info["run, s"] = round(statistics.median(whole for whole, _ in pairs), 2)

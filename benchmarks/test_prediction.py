@@ -6,8 +6,6 @@ OMP_NUM_THREADS=1 pytest benchmarks/test_prediction.py --benchmark-enable
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 import torch
 
 from p2pl import data, sweep
+from p2pl.benchmark.clock import cpu_seconds
 from p2pl.engine import prepare
 from p2pl.experiment import Experiment
 from p2pl.recorder import Recorder
@@ -32,13 +31,6 @@ def experiment(arm: str, units: int) -> Experiment:
     cells = sweep.index(sweep.extended(read_yaml(TABLE)))["theory_width"]
     (found,) = (cell for cell in cells if cell.arm == arm and cell.labels["model.hidden"] == f"[{units}]")
     return found.experiment
-
-
-def seconds(task: Callable[[], Any]) -> float:
-    """Of CPU time."""
-    began = time.process_time()
-    task()
-    return time.process_time() - began
 
 
 @pytest.mark.parametrize("outputs", [False, True], ids=["results", "results and outputs"])
@@ -62,7 +54,7 @@ def test_prediction_and_its_run(benchmark: Any, arm: str, outputs: bool) -> None
     torch.set_num_threads(1)
     try:
         prediction()  # imports, and what is found once for a process
-        pairs = [(seconds(run), seconds(prediction)) for _ in range(TURNS)]
+        pairs = [(cpu_seconds(run), cpu_seconds(prediction)) for _ in range(TURNS)]
         benchmark.extra_info["run, s"] = round(statistics.median(run for run, _ in pairs), 2)
         benchmark.extra_info["prediction, s"] = round(statistics.median(mine for _, mine in pairs), 2)
         benchmark.extra_info["x"] = round(statistics.median(run / mine for run, mine in pairs), 1)
