@@ -18,7 +18,7 @@ def write_whole(path: str | Path, write: Callable[[IO[bytes]], Any]) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix(path))
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -34,10 +34,10 @@ def write_whole(path: str | Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 def halves(path: Path) -> list[Path]:
     """What writers of `path` that were killed have left beside it, or one that writes just now."""
-    return list(path.parent.glob(f"{glob.escape(prefix(path))}*"))
+    return list(path.parent.glob(f"{glob.escape(_prefix(path))}*"))
 
 
-def prefix(path: Path) -> str:
+def _prefix(path: Path) -> str:
     return f".{path.name}."
 
 

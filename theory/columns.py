@@ -77,6 +77,7 @@ def averaged_by_packets(weights: Weights, now: Tensor, then: Tensor, width: int)
 
 
 def averaged(weights: Weights, now: Tensor, then: Tensor) -> Tensor:
+    """own * now + links * then, (K, D), with one weight for all columns of a message."""
     links = np.zeros((len(now), len(now)))
     links[weights.receivers, weights.senders] = weights.link
     if then is now:

@@ -97,7 +97,10 @@ class PacketFrame(Frame):
 
 
 def slopes(scenario: Scenario, samples: Samples, reference: Tensor, memory: int) -> tuple[Tensor, Tensor]:
-    """J at the training and at the test samples, (N C, P) and (T C, P), in the type of the run's numbers."""
+    """J at the training and at the test samples, (N C, P) and (T C, P), in the type of the run's numbers.
+
+    memory: bytes. Raises SpecError if they do not do.
+    """
     module, dtype, outputs = scenario.module, scenario.dtype, samples.outputs
     count, size = len(samples.train) + len(samples.test), len(reference)
     wanted = dtype.itemsize * outputs * size * (count + JACOBIANS * SAMPLES)
