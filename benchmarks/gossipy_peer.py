@@ -1,9 +1,9 @@
-"""gossipy (github.com/makgyver/gossipy), a simulator of gossip learning: `pip install gossipy-dfl`, or a clone of it.
+"""gossipy (github.com/makgyver/gossipy), a simulator of gossip learning: a clone of it in PYTHONPATH, and `dill`.
 
-Its devices are `TorchModelHandler`s, one torch module and one optimizer each, and so they are here. A round of its
-`All2AllGossipSimulator` caches a deep copy of each sender's handler (`caching`), merges those received (`_merge`) and
-trains (`_update`); the adapter calls these for all devices in turn. What it leaves out is the simulator's own work:
-the event loop, messages, and a report per message.
+Its devices are nodes with a `WeightedTMH` each, one torch module and one optimizer, and so they are here. A round is
+run as its users run it, by an `All2AllGossipSimulator`: each node merges what it was sent in the last round, with the
+job's weights, learns, and sends a deep copy of itself to each neighbour. Learning, mixing and evaluation alone are the
+calls that the simulator makes for them, without its own work: clock, messages, queues.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,11 +24,15 @@ from p2pl.benchmark.job import Material
 
 _handlers, _level = logging.root.handlers[:], logging.root.level
 with contextlib.redirect_stdout(io.StringIO()):
-    from gossipy import CACHE
+    from gossipy import CACHE, LOG
+    from gossipy.core import AntiEntropyProtocol, StaticP2PNetwork
     from gossipy.model import TorchModel
-    from gossipy.model.handler import TorchModelHandler
+    from gossipy.model.handler import WeightedTMH
+    from gossipy.node import All2AllGossipNode
+    from gossipy.simul import All2AllGossipSimulator
 logging.root.handlers[:] = _handlers  # gossipy sends everybody's log to stdout when it is imported
 logging.root.setLevel(_level)
+LOG.setLevel(logging.WARNING)
 
 
 class Net(TorchModel):  # type: ignore[misc]
@@ -45,47 +51,59 @@ class Net(TorchModel):  # type: ignore[misc]
 
 
 class Gossipy:
-    """K handlers. The data of each device is a copy of its own, as gossipy's dispatcher makes it."""
+    """K nodes. The data of each device is a copy of its own, as gossipy's dispatcher makes it."""
 
     differs: ClassVar[str] = (
-        "its own order of samples; merging gives equal weights to all that is heard (as the job's weights do on a"
-        " regular graph; they cannot be set in this handler); the simulator's event loop is left out; evaluation is of"
-        " each device's model, by its own scores, not of the average model"
+        "its own order of samples; weights go to neighbours in the order in which they are heard (the job's are equal);"
+        " its rounds mix before they learn; evaluation is of each device's model, by its own scores, not of the average"
     )
 
     def __init__(self, material: Material) -> None:
-        job, self.weights, self.tests = material.job, material.weights, material.tests
+        job, self.tests = material.job, material.tests
+        apart = material.weights.toarray() * (1 - np.eye(job.devices))
+        self.heard = [np.flatnonzero(row) for row in apart]
+        self.weights = [np.append(1 - row.sum(), row[row > 0]) for row in apart]  # of itself, then of its neighbours
+        network = StaticP2PNetwork(job.devices, topology=(apart > 0).astype(int))
         sgd = {"lr": job.lr, "momentum": job.momentum}
-        self.handlers: list[Any] = []
-        self.data: list[tuple[Tensor, Tensor]] = []
+        self.nodes: dict[int, Any] = {}
         for device, row in enumerate(material.draws):
-            model = Net(material, row)
-            handler = TorchModelHandler(
-                model, torch.optim.SGD, sgd, F.cross_entropy, local_epochs=1, batch_size=job.batch, copy_model=False
+            handler = WeightedTMH(
+                Net(material, row),
+                torch.optim.SGD,
+                sgd,
+                F.cross_entropy,
+                local_epochs=1,
+                batch_size=job.batch,
+                copy_model=False,
             )
-            self.handlers.append(handler)
             rows = material.shard(device)
-            self.data.append((material.inputs[rows], material.targets[rows]))
+            data = (material.inputs[rows], material.targets[rows]), None
+            self.nodes[device] = All2AllGossipNode(device, data, 1, handler, network)  # 1: a tick a round
+        unseen = SimpleNamespace(has_test=lambda: False)  # no test data: evaluation is timed apart
+        self.simulator = All2AllGossipSimulator(self.nodes, unseen, delta=1, protocol=AntiEntropyProtocol.PUSH)
+        self.simulator.initialized = True  # all but the first epoch, which init_nodes would have them do
+
+    def round(self) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):  # its progress bar
+            self.simulator.start(self.weights, n_rounds=1)
 
     def epoch(self) -> None:
-        for handler, data in zip(self.handlers, self.data, strict=True):
-            handler._update(data)
+        for node in self.nodes.values():
+            node.model_handler._update(node.data[0])
 
     def mix(self) -> None:
-        starts = self.weights.indptr
-        heard = [self.weights.indices[starts[k] : starts[k + 1]] for k in range(len(self.handlers))]
-        # One message a link: the first of a sender is a deep copy, the others refer to it.
-        sent = [[self.handlers[j].caching(int(j)) for j in of if j != k] for k, of in enumerate(heard)]
+        sent = [[self.nodes[int(j)].model_handler.caching(int(j)) for j in heard] for heard in self.heard]
         received = [[CACHE.pop(key) for key in keys] for keys in sent]
-        for handler, others in zip(self.handlers, received, strict=True):
-            handler._merge(others)
+        for node, others, weights in zip(self.nodes.values(), received, self.weights, strict=True):
+            node.model_handler._merge(others, weights)
 
     def evaluate(self) -> list[Any]:
-        return [handler.evaluate(self.tests) for handler in self.handlers]
+        return [node.model_handler.evaluate(self.tests) for node in self.nodes.values()]
 
     @torch.no_grad()
     def parameters(self) -> Tensor:
-        return torch.stack([parameters_to_vector(handler.model.layers.parameters()) for handler in self.handlers])
+        modules = (node.model_handler.model.layers for node in self.nodes.values())
+        return torch.stack([parameters_to_vector(module.parameters()) for module in modules])
 
 
 PEERS = {"gossipy": Gossipy}

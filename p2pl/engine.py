@@ -138,7 +138,8 @@ def prepare(experiment: Experiment, root: str | Path | None = None, known: Datas
     known, shards, module, dtype = scenario.data, scenario.shards, scenario.module, scenario.dtype
     model = batched(module, experiment.loss, known.classes, device)
     held = tensors_of(experiment, scenario.network)
-    check_room(len(shards), model.parameters, held, known.x_train.size + known.x_test.size, dtype, device)
+    data = known.x_train.size + 2 * known.x_test.size  # the latter also in the layout in which they are evaluated
+    check_room(len(shards), model.parameters, held, data, dtype, device)
     inputs, targets = tensors(known.x_train, known.y_train, dtype, device)
     local = LocalData(inputs, targets, shards, experiment.training, experiment.seed, scenario.lr_factors())
     work = LocalWork(model, local, choose_learner(experiment, module, model, local), dtype)

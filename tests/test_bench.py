@@ -29,6 +29,8 @@ FIELDS = {
     "device_steps_per_second": float,
     "percent_of_fma_peak": float,
     "memory_mb": float,
+    "round_us_per_device_step": float,
+    "round_ratio_to_plain_loop": float,
 }
 
 
@@ -149,7 +151,9 @@ class Short(Broken):
     def parameters(self): return self.material.draws[:1]
 class Blind(Short):
     def evaluate(self): raise ValueError("nothing to see")
-PEERS = {"broken": Broken, "short": Short, "blind": Blind}
+class Square(Short):
+    def round(self): raise ValueError("no rounds either")
+PEERS = {"broken": Broken, "short": Short, "blind": Blind, "square": Square}
 """
 
 
@@ -161,6 +165,7 @@ def test_peers_are_found_by_their_files_and_each_failure_is_said(tmp_path):
     assert found.missing["broken"] == "failed: RuntimeError: no epochs today"
     assert "(1, " in found.missing["short"]
     assert found.missing["blind"] == "failed: ValueError: nothing to see"
+    assert found.missing["square"] == "failed: ValueError: no rounds either"
     assert set(found.makers) >= {"torch", "plain_loop", "vmap"}
     assert "other frameworks" in discovery.find(others=tmp_path / "none").missing
     assert set(ENGINES) <= {*found.makers, *found.missing}
@@ -172,6 +177,30 @@ def test_what_is_compared_runs_in_turn():
     assert order[3:] == ["a", "b", "c"] * (len(order) // 3 - 1)
     assert [len(found) for found in times.values()] == [2, 2, 2]
     assert clock.times_as_fast([1.0, 2.0, 9.0], [4.0, 8.0, 9.0]) == 4
+
+
+def test_a_round_is_a_peers_own_or_an_epoch_and_a_mixing():
+    done = []
+
+    class Parts:
+        def epoch(self):
+            done.append("epoch")
+
+        def mix(self):
+            done.append("mix")
+
+        def parameters(self):
+            return torch.empty(0)
+
+        differs = ""
+
+    class Own(Parts):
+        def round(self):
+            done.append("round")
+
+    for peer in (Parts(), Own()):
+        suite.whole_round(peer)()
+    assert done == ["epoch", "mix", "round"]
 
 
 def test_the_peak_is_of_the_best_instruction_set_or_of_products_where_nothing_is_built(native, monkeypatch):

@@ -55,6 +55,15 @@ class Evaluating(Peer, Protocol):
         ...
 
 
+@runtime_checkable
+class Whole(Peer, Protocol):
+    """One that has a round of its own, which is more than its parts, such as a simulator with messages and a clock."""
+
+    def round(self) -> None:
+        """An epoch and a mixing, as those who use it run them."""
+        ...
+
+
 Maker = Callable[[Material], Peer]
 
 
@@ -126,6 +135,8 @@ def tried(maker: Maker, material: Material) -> str:
         peer.mix()
         if isinstance(peer, Evaluating):
             peer.evaluate()
+        if isinstance(peer, Whole):
+            peer.round()
         found = tuple(peer.parameters().shape)
     except ImportError as problem:
         raise Unable(f"not installed: {problem}") from None

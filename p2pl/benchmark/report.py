@@ -16,6 +16,8 @@ ENGINES = {
     "ratio_to_plain_loop": ("x loop", "{:.2f}"),
     "device_steps_per_second": ("steps/s", "{:,.0f}"),
     "percent_of_fma_peak": ("% peak", "{:.0f}"),
+    "round_us_per_device_step": ("and mixing", "{:.1f}"),
+    "round_ratio_to_plain_loop": ("x loop", "{:.2f}"),
     "memory_mb": ("MB more", "{:.0f}"),
     "memory_over_parameters": ("in KxP", "{:.1f}"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from p2pl.algorithms.p2pl import P2PL
 from p2pl.benchmark import clock, memory
 from p2pl.benchmark.clock import in_turn, times_as_fast
-from p2pl.benchmark.discovery import Evaluating, Found, Maker, Peer
+from p2pl.benchmark.discovery import Evaluating, Found, Maker, Peer, Whole
 from p2pl.benchmark.job import KINDS, Job, Kind, Material
 from p2pl.benchmark.peers.ours import ENGINES
 
@@ -85,37 +85,51 @@ def made(makers: dict[str, Maker], job: Job) -> dict[str, Peer]:
     return {name: maker(material) for name, maker in makers.items()}
 
 
-def timed_epochs(job: Job, makers: dict[str, Maker], seconds: float) -> dict[str, Row]:
-    """Times of the learning phase alone, by engine."""
-    peers = made(makers, job)
-    times = in_turn({name: peer.epoch for name, peer in peers.items()}, seconds)
+def timed(tasks: Mapping[str, clock.Task], steps: int, seconds: float) -> dict[str, Row]:
+    """Times of tasks of so many device-steps, by engine."""
     rows = {}
+    times = in_turn(tasks, seconds)
     for name, found in times.items():
-        each = median(found) / job.steps
         rows[name] = {
             "ratio_to_plain_loop": times_as_fast(found, times[YARDSTICK]) if YARDSTICK in times else None,
-            "us_per_device_step": each * 1e6,
-            "us_best": min(found) / job.steps * 1e6,
+            "us_per_device_step": median(found) / steps * 1e6,
+            "us_best": min(found) / steps * 1e6,
             "repetitions": len(found),
         }
     return rows
 
 
 def epochs(plan: Plan, inputs: Any, found: Found, say: Say) -> list[Row]:
-    """The standard job by all engines and peers."""
+    """The standard job by all engines and peers: learning alone, and with the mixing that follows it."""
     job = replace(plan.job, inputs=inputs)
     say(f"one epoch of {job.devices} devices, {inputs} inputs")
-    timed = timed_epochs(job, dict(found.makers), plan.seconds)
+    peers = made(dict(found.makers), job)
+    learning = timed({name: peer.epoch for name, peer in peers.items()}, job.steps, plan.seconds)
+    whole = timed({name: whole_round(peer) for name, peer in peers.items()}, job.steps, plan.seconds / 2)
     return [
         {
             "engine": name,
             "inputs": inputs,
             **row,
             "device_steps_per_second": 1e6 / row["us_per_device_step"],
+            "round_us_per_device_step": whole[name]["us_per_device_step"],
+            "round_ratio_to_plain_loop": whole[name]["ratio_to_plain_loop"],
             "differs": found.differs[name],
         }
-        for name, row in timed.items()
+        for name, row in learning.items()
     ]
+
+
+def whole_round(peer: Peer) -> clock.Task:
+    """An epoch and a mixing, by the peer's own loop if it has one."""
+    if isinstance(peer, Whole):
+        return peer.round
+
+    def both() -> None:
+        peer.epoch()
+        peer.mix()
+
+    return both
 
 
 def remember(plan: Plan, rows: list[Row], say: Say) -> None:
@@ -188,7 +202,8 @@ def grown(plan: Plan, by: str, found: Found, say: Say) -> Iterator[Row]:
     for value in plan.growth[by]:
         job = grown_job(plan.job, by, value)
         say(f"{by} {value}")
-        for name, row in timed_epochs(job, makers, plan.seconds / 20).items():
+        tasks = {name: peer.epoch for name, peer in made(makers, job).items()}
+        for name, row in timed(tasks, job.steps, plan.seconds / 20).items():
             yield {"by": by, "value": value, "parameters": job.parameters, "engine": name, **row}
 
 
