@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from made_up import runs
 
 from p2pl import SpecError
 from p2pl.results import load
-from p2pl.sweep import index
+from p2pl.sweep import index, read_table
 from p2pl.tuning import at_edges, tune
 
 LR = "training.lr"
@@ -128,3 +129,12 @@ def test_tuned_cells_have_keys_of_their_own():
     found = index({"experiments": blocks})
     assert found["e"][0].spec == found["f"][0].spec
     assert found["e"][0].key != found["f"][0].key
+
+
+@pytest.mark.parametrize("name", ["config", "paper"])
+def test_methods_are_tuned_on_as_many_seeds_as_judge_them(name):
+    blocks = index(read_table(Path(__file__).parent.parent / "config" / f"{name}.yaml"))
+    judged = [cell for cells in blocks.values() for cell in cells if cell.tuned]
+    assert judged
+    for cell in judged:
+        assert {len(one.seeds) for one in blocks[cell.tuned]} == {len(cell.seeds)}, (cell.block, cell.tuned)
