@@ -162,11 +162,32 @@ def read_table(path: str | Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def extended(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A table that `extends` another file (relative to the working directory), laid over that; any other as it is."""
-    own = {key: value for key, value in table.items() if key != "extends"}
-    if not isinstance(table.get("extends", ""), str):
+    """A table that `extends` another file (relative to the working directory), laid over that; any other as it is.
+
+    Of the experiments there, those named by `only` are taken, if that is given. Raises SpecError as `read_table` does,
+    and if one of them is not there.
+    """
+    own = {key: value for key, value in table.items() if key not in ("extends", "only")}
+    if "extends" not in table:
+        if "only" in table:
+            raise SpecError("only: there is no table to take them from: `extends` names one")
+        return own
+    if not isinstance(table["extends"], str):
         raise SpecError(f"extends: expected the path of a table, got {table['extends']!r}")
-    return laid_over(read_table(table["extends"], above), own) if "extends" in table else own
+    below = read_table(table["extends"], above)
+    if "only" in table:
+        below["experiments"] = taken(table["only"], below["experiments"])
+    return laid_over(below, own)
+
+
+def taken(names: Any, blocks: Mapping[str, Any]) -> dict[str, Any]:
+    """The blocks so named."""
+    if not isinstance(names, list):
+        raise SpecError(f"only: expected a list of experiments, got {names!r}")
+    for name in names:
+        if name not in blocks:
+            raise SpecError(f"only: there is no experiment '{name}'{did_you_mean(str(name), blocks)}")
+    return {name: blocks[name] for name in names}
 
 
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -115,6 +115,23 @@ def test_a_table_is_laid_over_the_one_it_extends(tmp_path):
         read_table(above)
 
 
+def test_only_the_blocks_that_are_named_are_taken(tmp_path):
+    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
+    below.write_text("experiments: {e: {asks: Why}, f: {asks: How}, g: {asks: Who}}")
+    above.write_text(f"extends: {below}\nonly: [g, e]\nexperiments: {{h: {{asks: When}}, e: {{seeds: 2}}}}")
+    assert read_table(above) == {
+        "experiments": {"g": {"asks": "Who"}, "e": {"asks": "Why", "seeds": 2}, "h": {"asks": "When"}}
+    }
+    for text, message in (
+        (f"extends: {below}\nonly: [ee]", "no experiment 'ee'; did you mean 'e'"),
+        (f"extends: {below}\nonly: e", "expected a list"),
+        ("only: [e]\nexperiments: {e: {asks: Why}}", "no table to take them from"),
+    ):
+        above.write_text(text)
+        with pytest.raises(SpecError, match=message):
+            read_table(above)
+
+
 def test_a_table_that_is_none_is_refused(tmp_path):
     twice = "experiments: {}\nexperiments: {}"
     odd = (("[" * 3000, "not YAML"), ("a: 2001-99-99", "not YAML"), (twice, "'experiments' is given twice"))
