@@ -26,6 +26,7 @@ ACCURACIES = (
 )
 BLOCK_VALUES = 4_000_000  # values a layer of 256 units has in one block of an evaluation: 16 MB of float32
 ROW_VALUES = 2**17  # that are turned to doubles at once
+DEVICES_AT_ONCE = 8  # that are added up: going down many rows, which lie far apart, takes ten times as long
 
 
 class Meter:
@@ -49,9 +50,11 @@ class Meter:
         self.outputs, self.inputs, self.targets = outputs, inputs, targets
         self.loss = loss
         self.own, self.optimum = moved((own, optimum), inputs.device)
-        if own is not None:  # (C, 1, T) minus infinity for the target and the classes after it, 0 for those before
-            classes = torch.arange(own.shape[1], device=inputs.device)[:, None, None]
+        if self.own is not None:  # (C, 1, T) minus infinity for the target and the classes after it, 0 for those before
+            classes = torch.arange(self.own.shape[1], device=inputs.device)[:, None, None]
             self.later = torch.where(classes < targets, 0.0, -math.inf).to(inputs.dtype)
+            of_own = self.own[:, targets]  # (K, T)
+            self.kinds = {"own_class_accuracy": of_own, "other_class_accuracy": ~of_own}
 
     def measure(self, x: Tensor) -> dict[str, Any]:
         """One row of results: scalars, and `*_devices` lists with one entry a device; None where undefined."""
@@ -60,7 +63,7 @@ class Meter:
 
     def measure_all(self, x: Tensor) -> list[dict[str, Any]]:
         """The rows of R runs side by side, (R, K, P)."""
-        average = torch.mean(x, dim=1, keepdim=True, dtype=torch.float64)
+        average = average_models(x)
         losses, hits = self._evaluate(x.flatten(0, 1), average.squeeze(1).to(x.dtype))
         each, together = losses[: -len(x)].view(x.shape[:2]), losses[-len(x) :]
         columns: dict[str, list[Any]] = {
@@ -106,16 +109,23 @@ class Meter:
     def _accuracies(self, hits: Tensor | None, runs: int) -> dict[str, list[Any]]:
         if hits is None or self.own is None:
             return {name: [None] * runs for name in ACCURACIES}
-        share, own = hits.double().mean(dim=1), self.own[:, self.targets]
+        share = hits.double().mean(dim=1)
         each, of_devices = share[:-runs].view(runs, -1), hits[:-runs].view(runs, -1, hits.shape[1])
         return {
             "accuracy_mean": each.mean(dim=1).tolist(),
             "accuracy_min": each.amin(dim=1).tolist(),
             "accuracy_of_average": share[-runs:].tolist(),
             "accuracy_devices": each.tolist(),
-            "own_class_accuracy": means_within(of_devices, own),
-            "other_class_accuracy": means_within(of_devices, ~own),
+            **{name: means_within(of_devices, where) for name, where in self.kinds.items()},
         }
+
+
+def average_models(x: Tensor) -> Tensor:
+    """(R, 1, P) the mean over devices of (R, K, P), float64."""
+    total = torch.zeros(len(x), x.shape[2], dtype=torch.float64, device=x.device)
+    for some in torch.split(x, DEVICES_AT_ONCE, dim=1):
+        total += torch.sum(some, dim=1, dtype=torch.float64)
+    return (total / x.shape[1])[:, None]
 
 
 def means_within(hits: Tensor, where: Tensor) -> list[float] | list[None]:
@@ -128,7 +138,8 @@ def means_within(hits: Tensor, where: Tensor) -> list[float] | list[None]:
 def rms_distance(x: Tensor, point: Tensor) -> float:
     """sqrt(mean_k ||x_k - point||^2). About the average model: the consensus distance (Kong et al. 2021)."""
     some = torch.split(x, max(1, ROW_VALUES // x.shape[1]))  # a few rows at a time: no second K x P of doubles
-    return torch.cat([(rows.double() - point).square().sum(dim=1) for rows in some]).mean().sqrt().item()
+    squares = [rows.to(torch.float64, copy=True).sub_(point).square_().sum(dim=1) for rows in some]
+    return torch.cat(squares).mean().sqrt().item()
 
 
 def least_squares_optimum(inputs: np.ndarray, targets: np.ndarray, shards: list[np.ndarray], bias: bool) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The batched forms against autograd, one device at a time."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -130,6 +131,21 @@ def test_real_targets_are_taken_as_they_are():
 def test_running_statistics_are_refused_by_name():
     with pytest.raises(SpecError, match="GroupNorm"):
         batched(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), "cross_entropy", 3, CPU)
+
+
+@pytest.mark.parametrize("devices", [1, 8, 19])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_meter_measures_the_average_model_and_the_distance_from_it_and_changes_nothing(devices, dtype):
+    draws = torch.Generator().manual_seed(0)
+    x, inputs = torch.randn(devices, 5, generator=draws, dtype=dtype), torch.randn(7, 5, generator=draws, dtype=dtype)
+    before, average = x.clone(), x.double().numpy().mean(axis=0)
+    meter = Meter(lambda rows, some: (some @ rows.T).T[..., None], inputs, torch.zeros(7, 1), "mse", None, None)
+    row = meter.measure(x)
+    assert torch.equal(x, before)
+    distance = np.sqrt(((x.double().numpy() - average) ** 2).sum(axis=1).mean())
+    assert row["consensus_distance"] == pytest.approx(distance, rel=1e-12, abs=1e-12)
+    answers = inputs.double().numpy() @ average
+    assert row["loss_of_average"] == pytest.approx((answers**2).mean(), rel=1e-6 if dtype == torch.float32 else 1e-12)
 
 
 def test_runs_side_by_side_are_measured_as_each_alone_and_the_first_of_the_largest_outputs_counts():

@@ -228,12 +228,14 @@ def test_inputs_that_are_not_what_most_are():
     inputs = torch.zeros(2, 70)
     inputs[0, [0, 63, 64]] = torch.tensor([1.0, -1.0, 0.25])
     for base in (0.0, -0.5):
-        samples = Samples(inputs + base)
+        samples = Samples(inputs + base, listed=True)
         assert samples.base == base
         assert samples.sparse["active"].tolist() == [[1 + 2**63, 1], [0, 0]]
         assert samples.sparse["begins"].tolist() == [0, 3, 3]
         np.testing.assert_array_equal(samples.sparse["apart"], [1, -1, 0.25])
-    assert apart_from(inputs.numpy(), 1.0) == {}
+        assert samples.sparse["places"].tolist() == [0, 63, 64]
+        assert samples.sparse.keys() - Samples(inputs + base).sparse.keys() == {"places"}
+    assert apart_from(inputs.numpy(), 1.0, listed=True) == {}
     assert Samples(torch.arange(6.0).view(2, 3)).sparse == {}
 
 

@@ -1,6 +1,6 @@
-// Outputs for samples that all devices share. Of sparse inputs the places of those that are not zero are listed, once
-// for all devices, and the first layer adds up the rows of weights that they multiply, one sample after another. Wide
-// layers go chunk by chunk, as when they learn: the rows of a chunk stay in L1 for all samples of a batch.
+// Outputs for samples that all devices share. Of sparse inputs the job lists the places of those that are not zero, and
+// the first layer adds up the rows of weights that they multiply, one sample after another. Wide layers go chunk by
+// chunk, as when they learn: the rows of a chunk stay in L1 for all samples of a batch.
 #pragma once
 #include "first.hpp"
 
@@ -9,7 +9,7 @@ namespace {
 // z += sum_i x[i] w[at[i]], `count` terms: several sums are under way at once, or each addition would wait for the one
 // before.
 template <int WIDTH>
-void packed_sum(const float* x, const int32_t* at, int64_t count, const float* w, int64_t stride, float* z) {
+void listed_sum(const float* x, const int32_t* at, int64_t count, const float* w, int64_t stride, float* z) {
     constexpr int WAYS = WIDTH <= 2 ? 4 : WIDTH <= 4 ? 2 : 1;
     Vector sum[WAYS][WIDTH] = {};
     int64_t i = 0;
@@ -27,53 +27,30 @@ void packed_sum(const float* x, const int32_t* at, int64_t count, const float* w
 }
 
 template <int WIDTH = WIDEST, class... Rest>
-INLINE void packed_sum_of(int64_t width, Rest... rest) {
+INLINE void listed_sum_of(int64_t width, Rest... rest) {
     if constexpr (WIDTH > 1) {
-        if (width < WIDTH) return packed_sum_of<WIDTH - 1>(width, rest...);
+        if (width < WIDTH) return listed_sum_of<WIDTH - 1>(width, rest...);
     }
-    packed_sum<WIDTH>(rest...);
+    listed_sum<WIDTH>(rest...);
 }
 
 INLINE bool wide(const Layer& layer) { return layer.out >= 80; }
 
-// The samples of a job's batches, in their order.
-struct Packed {
-    int32_t* at;     // which inputs are not zero
-    int64_t* begin;  // (samples) where each sample's begin
-
-    void take(Arena& arena, const Job& job) {
-        int64_t found = 0;
-        for (int64_t i = job.cuts[0]; i < job.cuts[job.first[1]]; ++i) found += count(job, job.order[i]);
-        at = arena.take<int32_t>(found), begin = arena.take<int64_t>(job.cuts[job.first[1]]);
-    }
-
-    static int64_t count(const Job& job, int64_t sample) { return job.begins[sample + 1] - job.begins[sample]; }
-
-    void pack(const Job& job, const First& first) {
-        int64_t found = 0;
-        for (int64_t i = job.cuts[0]; i < job.cuts[job.first[1]]; ++i) {
-            begin[i] = found;
-            for (int64_t c = 0; c < first.chunks; ++c)
-                for (uint64_t word = first.active(job.order[i], c); word; word &= word - 1)
-                    at[found++] = static_cast<int32_t>(c * CHUNK + __builtin_ctzll(word));
+// z of the first layer for batch number t, sparse inputs.
+void forward_listed(const Job& job, const First& first, Batch& batch, int64_t t) {
+    const Layer& layer = first.layer;
+    batch.n = job.cuts[t + 1] - job.cuts[t], batch.samples = job.order + job.cuts[t];
+    if (job.base != 0) first.common.forward(layer, first.base(), batch.z, batch.n, batch.sum);
+    else memset(batch.z, 0, 4 * batch.n * layer.stride);
+    for (int64_t part = 0, j = 0; part < first.parts; ++part) {
+        const int64_t end = (part + 1) * layer.vectors / first.parts, o = j * LANES;
+        for (int64_t r = 0; r < batch.n; ++r) {
+            const int64_t sample = batch.samples[r], from = job.begins[sample];
+            listed_sum_of(end - j, job.apart + from, job.places + from, job.begins[sample + 1] - from,
+                          layer.weight + o, layer.stride, batch.z + r * layer.stride + o);
         }
+        j = end;
     }
-
-    // z of the first layer for batch number t.
-    void forward(const Job& job, const First& first, Batch& batch, int64_t t) const {
-        const Layer& layer = first.layer;
-        batch.n = job.cuts[t + 1] - job.cuts[t], batch.samples = job.order + job.cuts[t];
-        if (job.base != 0) first.common.forward(layer, first.base(), batch.z, batch.n, batch.sum);
-        else memset(batch.z, 0, 4 * batch.n * layer.stride);
-        for (int64_t part = 0, j = 0; part < first.parts; ++part) {
-            const int64_t end = (part + 1) * layer.vectors / first.parts, o = j * LANES;
-            for (int64_t r = 0; r < batch.n; ++r)
-                packed_sum_of(end - j, job.apart + job.begins[batch.samples[r]], at + begin[job.cuts[t] + r],
-                              count(job, batch.samples[r]), layer.weight + o, layer.stride,
-                              batch.z + r * layer.stride + o);
-            j = end;
-        }
-    }
-};
+}
 
 }  // namespace

@@ -15,12 +15,14 @@ struct Job {
 
     // All samples: inputs (N, widths[0]); classes (N) or values (N, outputs), the other is null. Where most inputs are
     // `base`: active has a bit for each that is not, (N, ceil(widths[0] / 64)) words, the lowest bit first, and apart
-    // holds these, less base, those of sample i from begins[i] on. Else the three are null.
+    // holds these, less base, those of sample i from begins[i] on. Else the three are null. places: which input of its
+    // sample each of these is, for outputs; null where it is learned.
     double base;
     const float* inputs;
     const uint64_t* active;
     const float* apart;
     const int64_t* begins;
+    const int32_t* places;
     const int64_t* classes;
     const float* values;
 

@@ -35,7 +35,6 @@ struct Device {
     const bool far;  // the models of all devices fit in no cache
     First first;
     Batch batches[2];
-    Packed packed;  // for outputs alone, of sparse inputs
 
     Device(const Job& job, Layer* layers, int64_t samples)
         : job(job), step(step_of(job)), layers(layers), far(4 * job.devices * job.parameters > FAR),
@@ -48,7 +47,6 @@ struct Device {
         near = arena.take<float>(LANES * widest + LINE);
         for (Batch& batch : batches) first.take(arena, batch, samples);
         first.take(arena, steps);
-        if (job.out && job.active) packed.take(arena, job);
     }
 
     // Calls move(the caller's numbers, layer, whether they are its biases) for all parts of a row of parameters.
@@ -148,7 +146,7 @@ struct Device {
         for (int64_t t = job.first[0]; t < job.first[1]; ++t) {
             Batch& now = batches[0];
             if (job.active && !(first.sparse && wide(layers[0]))) {
-                packed.forward(job, first, now, t);
+                forward_listed(job, first, now, t);
             } else {
                 first.take(now, t);
                 first.sweep(nullptr, &now, 0, t + 1 < job.first[1] ? t + 1 : 0);
@@ -183,7 +181,6 @@ int learn(const Job& job) {
         memset(memory, 0, size);  // what pads rows to whole vectors is zero, and stays so
         arena = {memory};
         device.take(arena, samples, steps);
-        if (job.out && job.active) device.packed.pack(job, device.first);
         for (int64_t i = 0; i < job.devices; ++i) job.out ? device.answer(i) : device.learn(i);
         end_streams();
         free(memory);

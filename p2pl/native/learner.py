@@ -62,7 +62,7 @@ class NativeLearner:
     def outputs(self, x: Tensor, inputs: Tensor) -> Tensor:
         """See `Learner.outputs`."""
         if self.test is None or self.test.given is not inputs:
-            self.test = Samples(inputs)
+            self.test = Samples(inputs, listed=True)
         samples = len(inputs)
         out = torch.empty(len(x), samples, int(self.fixed["widths"][-1]))
         batches = -(-samples // TEST_BATCH)
@@ -137,23 +137,23 @@ class Samples:
     """Inputs (N, ...) as the library takes them: (N, D). given: as they came.
 
     base: the number that more than half of them are, if there is one. sparse: where two thirds are, what tells the
-    others; see job.hpp.
+    others, for outputs listed; see job.hpp.
     """
 
-    def __init__(self, given: Tensor) -> None:
+    def __init__(self, given: Tensor, listed: bool = False) -> None:
         self.given = given
         self.inputs = given.flatten(1).contiguous()
         inputs = self.inputs.numpy()
         some = inputs.ravel()[:: max(1, inputs.size // 100_000)]
         self.base = float(np.median(some)) if len(some) else 0.0
-        self.sparse = apart_from(inputs, self.base)
+        self.sparse = apart_from(inputs, self.base, listed)
 
 
-def apart_from(inputs: np.ndarray, base: float) -> dict[str, np.ndarray]:
+def apart_from(inputs: np.ndarray, base: float, listed: bool) -> dict[str, np.ndarray]:
     """Of inputs (N, D) those that are not `base`; nothing if more than a third are not: then all are multiplied.
 
     active: (N, ceil(D / 64)) words with a bit for each, the lowest bit first. apart: these inputs less base, sample by
-    sample; begins: (N + 1,) where each sample's begin.
+    sample; begins: (N + 1,) where each sample's begin; places, if they are to be listed: which input each is.
     """
     samples, width = inputs.shape
     different = inputs != base
@@ -161,7 +161,8 @@ def apart_from(inputs: np.ndarray, base: float) -> dict[str, np.ndarray]:
         return {}
     words = np.zeros((samples, -(-width // 64) * 8), dtype=np.uint8)
     words[:, : -(-width // 8)] = np.packbits(different, axis=1, bitorder="little")
-    return {
+    places = {"places": np.nonzero(different)[1].astype(np.int32)} if listed else {}
+    return places | {
         "active": words.view(np.dtype("<u8")),
         "apart": inputs[different] - np.float32(base),
         "begins": np.concatenate([[0], np.cumsum(np.count_nonzero(different, axis=1))]),

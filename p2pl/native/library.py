@@ -38,6 +38,7 @@ class Job(ctypes.Structure):
         ("active", PLACE),
         ("apart", PLACE),
         ("begins", PLACE),
+        ("places", PLACE),
         ("classes", PLACE),
         ("values", PLACE),
         ("devices", WHOLE),
