@@ -116,8 +116,9 @@ def first_parameters(setting: Setting) -> Tensor:
 def observe(setting: Setting, number: int, phase: str, state: Any) -> Snapshot:
     """A snapshot, measured if the round is due. Models that are not finite, or whose loss is not, have diverged."""
     experiment, channel, models = setting.experiment, setting.channel, setting.algorithm.models(state)
-    due = number % experiment.evaluation.every == 0 or number == experiment.rounds
-    last = number == experiment.rounds and phase == (setting.algorithm.phases[-1] if number else "start")
+    ends = phase in ("start", setting.algorithm.phases[-1])
+    due = experiment.evaluation.due(number, experiment.rounds, ends)
+    last = number == experiment.rounds and ends
     if not math.isfinite(models.sum().item()):  # one pass; a sum that overflows has diverged, too
         return Snapshot(number, phase, models, None, f"diverged at round {number}", state)
     measures = setting.meter.measure(models) if due else None

@@ -88,7 +88,7 @@ class Evaluation(Checked):
     """What is measured: `every` so many rounds (and at the last), on `samples` test samples (all by default).
 
     split: the `test` set; or, to choose learning rates by, `validation`: training samples that the spec's `samples`
-    leave out. target: the accuracy of which `rounds_to_target` speaks.
+    leave out. target: the accuracy of which `rounds_to_target` speaks. half_steps: also between the phases of a round.
     """
 
     group: ClassVar = "evaluation"
@@ -97,3 +97,12 @@ class Evaluation(Checked):
     samples: Count | None = None
     split: Literal["test", "validation"] = "test"
     target: Probability = 0.9
+    half_steps: bool = True
+
+    def due(self, number: int, rounds: int, ends: bool) -> bool:
+        """Whether there is one after a phase of round `number` of so many; ends: whether the round ends with it."""
+        return (number % self.every == 0 or number == rounds) and (ends or self.half_steps)
+
+    def moments(self, rounds: int) -> int:
+        """How many there are: at the start, and in each due round."""
+        return 1 + (1 + self.half_steps) * -(-rounds // self.every)

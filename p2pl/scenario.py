@@ -135,9 +135,8 @@ class Scenario:
 
     @property
     def moments(self) -> int:
-        """How many times the run is evaluated: at its start, and after both phases of each due round."""
-        rounds, every = self.experiment.rounds, self.experiment.evaluation.every
-        return 1 + 2 * (rounds // every + bool(rounds % every))
+        """How many times the run is evaluated."""
+        return self.experiment.evaluation.moments(self.experiment.rounds)
 
 
 def stage(experiment: Experiment, root: str | Path | None = None, known: Dataset | None = None) -> Scenario:

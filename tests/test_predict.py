@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 from commands import p2pl
 
@@ -52,6 +53,24 @@ def test_a_prediction_has_the_columns_rows_and_summary_of_the_run(tmp_path, caps
     wanted = {"growth_onset_lr", "warnings", "source", "accuracy_mean", "loss_mean", "rounds_to_target", "seconds"}
     assert wanted <= summary.keys()
     assert summary["loss_mean"] == predicted.loss_mean.iloc[-1]
+
+
+@pytest.mark.parametrize("algorithm", ["p2pl", "dgd"])
+def test_half_steps_left_out_are_left_out_by_both_and_change_nothing_else(algorithm, tmp_path, capsys):
+    spec = SPEC | {"algorithm": algorithm, "evaluation": SPEC["evaluation"] | {"every": 2}}
+    if algorithm == "dgd":
+        spec["training"] = SPEC["training"] | {"steps": 1}
+    (tmp_path / "all").mkdir()
+    whole = [load(file) for file in both(spec, tmp_path / "all", capsys)[:2]]
+    spec["evaluation"] = spec["evaluation"] | {"half_steps": False}
+    run, theory, _ = both(spec, tmp_path, capsys)
+    for full, ends in zip(whole, (load(run), load(theory)), strict=True):
+        assert list(ends["round"]) == [0, 2, 3]
+        last = full.groupby("round").tail(1).drop(columns="run").reset_index(drop=True)
+        pd.testing.assert_frame_equal(ends.drop(columns="run"), last)
+    found, _ = errors(run, theory, capsys)
+    assert all(0 <= found[name] < 0.2 for name in MEASURES)
+    assert len(read_outputs(run, load(run).run[0])["rounds"]) == 3
 
 
 def test_the_errors_are_small_for_a_wide_network_and_rounding_for_a_linear_one(tmp_path, capsys):

@@ -130,7 +130,8 @@ class Dynamics:
         learned = self.frame.at_test([change.gains for _, change, *_ in done if change.phase == "learn"])
         for number, change, seen, messages, bytes_sent in done:
             self._apply(self.frame.test, change, next(learned) if change.phase == "learn" else {})
-            if number % self.experiment.evaluation.every == 0 or number == self.experiment.rounds:
+            ends = change.phase == self.order.phases[-1]
+            if self.experiment.evaluation.due(number, self.experiment.rounds, ends):
                 yield self.frame.moment(number, change.phase, seen, messages, bytes_sent)
 
     def _round(self, number: int) -> Iterator[tuple[Change, Seen, int, int]]:

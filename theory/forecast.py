@@ -154,7 +154,7 @@ def played(experiment: Experiment, networks: Networks, exchanges: Sequence[Excha
             else:
                 for columns, one in zip(settings, exchanges, strict=True):
                     order.cooperate(columns, one.of_round(number, everybody), everybody)
-        if number % experiment.evaluation.every == 0 or number == experiment.rounds:
+        if experiment.evaluation.due(number, experiment.rounds, ends=True):
             yield number, torch.stack([columns.slots["x"] for columns in settings])
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 
-from p2pl.algorithms.p2pl import P2PL
 from p2pl.benchmark import clock, memory
 from p2pl.benchmark.clock import in_turn, times_as_fast
 from p2pl.benchmark.discovery import Evaluating, Found, Maker, Peer, Whole
-from p2pl.benchmark.job import KINDS, Job, Kind, Material
+from p2pl.benchmark.job import KINDS, ROUND, Job, Kind, Material
 from p2pl.benchmark.peers.ours import ENGINES
 
 YARDSTICK = "plain_loop"
@@ -183,8 +182,7 @@ def rounds(plan: Plan, inputs: Kind, found: Found, say: Say) -> list[Row]:
     peers = {name: peer for name, peer in made(dict(found.makers), job).items() if isinstance(peer, Evaluating)}
     each = {part: {name: getattr(peer, method) for name, peer in peers.items()} for part, method in PARTS.items()}
     times = {part: in_turn(tasks, plan.seconds / 8, least=2) for part, tasks in each.items()}
-    # After every phase of the rounds that are due.
-    count = len(P2PL.phases) / job.experiment().evaluation.every
+    count = float(job.experiment().evaluation.moments(ROUND) - 1)
     rows: list[Row] = []
     for name in peers:
         ms = {part: 1e3 * median(times[part][name]) * (count if part == "evaluation" else 1) for part in PARTS}
