@@ -6,7 +6,7 @@
     unfolded.py, layers.py, jacobian.py    of convolutions; of anything else
     linear.py               products with J and its transpose
     expansion.py            an experiment's kernels about one point
-    local.py                local steps of one device, collapsed
+    local.py, alike.py, phases.py           local steps of one device; of several, collapsed; of all
     orders.py, columns.py   cooperation: P2PL, DSGD, DGD, FedAvg
     exchanges.py            the run's own draws: starts, failures, participants
     frame.py, dynamics.py   the recursion; cuts, after which it is linearized anew
