@@ -71,13 +71,13 @@ class Meter:
             "loss_max": each.amax(dim=1).tolist(),
             "loss_of_average": together.tolist(),
             "loss_devices": each.tolist(),
-            "consensus_distance": list(map(rms_distance, x, average)),
+            "consensus_distance": rms_distances(x, average),
             "distance_to_optimum": [None] * len(x),
             "distance_to_optimum_of_average": [None] * len(x),
         }
         if self.optimum is not None:
-            columns["distance_to_optimum"] = [rms_distance(one, self.optimum) for one in x]
-            columns["distance_to_optimum_of_average"] = [rms_distance(one, self.optimum) for one in average]
+            columns["distance_to_optimum"] = rms_distances(x, self.optimum)
+            columns["distance_to_optimum_of_average"] = rms_distances(average, self.optimum)
         columns |= self._accuracies(hits, len(x))
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -94,10 +94,9 @@ class Meter:
 
     def _losses(self, output: Tensor) -> Tensor:
         """(rows,) of outputs (C, rows, T)."""
-        if self.loss == "cross_entropy":  # by its definition: F.cross_entropy takes five times as long without a mean
-            top, target = output.amax(dim=0), self.targets.expand(1, *output.shape[1:])
-            each = (output - top).exp_().sum(dim=0).log_() + top - output.gather(0, target).squeeze(0)
-            return each.double().mean(dim=1)
+        if self.loss == "cross_entropy":  # in one pass, and F.cross_entropy takes far longer without a mean
+            target = self.targets.expand(1, *output.shape[1:])
+            return -output.log_softmax(dim=0).gather(0, target).squeeze(0).double().mean(dim=1)
         wanted = dense_targets(self.targets, len(output)).to(output.dtype)
         return (output - wanted.T[:, None]).square().double().mean(dim=(0, 2))
 
@@ -135,11 +134,18 @@ def means_within(hits: Tensor, where: Tensor) -> list[float] | list[None]:
     return share[:, count > 0].mean(dim=1).tolist() if bool((count > 0).any()) else [None] * len(hits)
 
 
-def rms_distance(x: Tensor, point: Tensor) -> float:
-    """sqrt(mean_k ||x_k - point||^2). About the average model: the consensus distance (Kong et al. 2021)."""
-    some = torch.split(x, max(1, ROW_VALUES // x.shape[1]))  # a few rows at a time: no second K x P of doubles
-    squares = [rows.to(torch.float64, copy=True).sub_(point).square_().sum(dim=1) for rows in some]
-    return torch.cat(squares).mean().sqrt().item()
+def rms_distances(x: Tensor, points: Tensor) -> list[float]:
+    """sqrt(mean_k ||x_k - point||^2) of R runs, x (R, K, P), from points that broadcast against x.
+
+    About the average model: the consensus distance (Kong et al. 2021).
+    """
+    runs, rows = (max(1, ROW_VALUES // part.numel()) for part in (x[0], x[0, 0]))
+    points = points.expand(len(x), 1, -1)
+    squares = []  # a few rows at a time: no second R x K x P of doubles
+    for some, about in zip(torch.split(x, runs), torch.split(points, runs), strict=True):
+        few = (part.to(torch.float64, copy=True) for part in torch.split(some, rows, dim=1))
+        squares.append(torch.cat([part.sub_(about).square_().sum(dim=2) for part in few], dim=1))
+    return torch.cat(squares).mean(dim=1).sqrt().tolist()
 
 
 def least_squares_optimum(inputs: np.ndarray, targets: np.ndarray, shards: list[np.ndarray], bias: bool) -> np.ndarray:

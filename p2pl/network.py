@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import networkx as nx
+import numpy as np
+import scipy.sparse as sp
 
-from p2pl.registry import Component, SpecError, topology
+from p2pl.registry import Component, SpecError, mixing, topology
 from p2pl.seeds import stream
 
 DRAWS = 1000
@@ -41,6 +43,7 @@ class Network:
             raise SpecError(f"devices: expected an integer of at least 1, got {devices}")
         self._given = topology.entry(self.name).given
         self.redraws = 0
+        self._weights: dict[tuple[Component, bytes, int], sp.csr_array] = {}
         if "step" in self._given:
             self.period: int | None = None
             self._graphs: list[nx.Graph[int]] = []
@@ -63,6 +66,19 @@ class Network:
             )
             return self._checked(drawn)
         return self._graphs[step % self.period]
+
+    def weights(self, rule: Component, sizes: np.ndarray, step: int) -> sp.csr_array:
+        """W of mixing step `step` without failures, (K, K), for devices with so many samples.
+
+        Of graphs that come again it is made once, for all that exchange over this network: it is to be left as it is.
+        Raises SpecError if the rule does not fit the graph.
+        """
+        if self.period is None:
+            return mixing.call(rule, graph=self.at(step), sizes=sizes)
+        key = rule, sizes.tobytes(), step % self.period
+        if key not in self._weights:
+            self._weights[key] = mixing.call(rule, graph=self.at(step), sizes=sizes)
+        return self._weights[key]
 
     def _connected_draw(self) -> list[nx.Graph[int]]:
         """The list of graphs of one period, the first draw of which joins all devices."""

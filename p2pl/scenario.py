@@ -81,8 +81,12 @@ class Scenario:
         return [factors[0] if factors else 1.0, *factors]
 
     def beside(self, experiment: Experiment) -> Scenario:
-        """The same data and shares for another experiment, which differs in its graph, mixing rule or failures only."""
-        network = Network(experiment.topology, experiment.devices, experiment.seed)
+        """The same data and shares for another experiment, which differs in its graph, mixing rule or failures only.
+
+        And the same network, if it has the same topology.
+        """
+        same = experiment.topology == self.experiment.topology
+        network = self.network if same else Network(experiment.topology, experiment.devices, experiment.seed)
         check_needs(experiment, network)
         return replace(self, experiment=experiment, network=network)
 

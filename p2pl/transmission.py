@@ -66,22 +66,23 @@ class Weights:
         """The weights when the messages of `lost`, (E,) or (E, B) bool, do not arrive."""
         if not lost.any():
             return self
-        shape = self.own.shape + lost.shape[1:]
-        own = np.broadcast_to(self.own.reshape(-1, *[1] * (lost.ndim - 1)), shape).copy()
-        full = np.broadcast_to(self.link.reshape(-1, *[1] * (lost.ndim - 1)), lost.shape)
-        link = np.where(lost, 0.0, full)
+        own, full = self.own, self.link
+        if packets := lost.shape[1:]:
+            own, full = (np.broadcast_to(part[:, None], (len(part), *packets)) for part in (own, full))
+        own, link = own.copy(), np.where(lost, 0.0, full)
         if self.stochastic == "row":
             total = own.copy()
             np.add.at(total, self.receivers, link)
-            hit = np.zeros(shape, dtype=bool)
-            np.logical_or.at(hit, self.receivers, lost)
-            own = np.where(total > 0, own, 1.0)  # who hears nobody and gave itself no weight keeps what it has
-            total = np.where(hit & (total > 0), total, 1.0)
+            alone, hit = total <= 0, np.zeros(own.shape, dtype=bool)
+            which, *packet = np.nonzero(lost)
+            hit[(self.receivers[which], *packet)] = True
+            own[alone] = 1.0  # who hears nobody and gave itself no weight keeps what it has
+            total[alone | ~hit] = 1.0
             own, link = own / total, link / total[self.receivers]
         else:
             keeper = self.receivers if self.stochastic == "doubly" else self.senders
             np.add.at(own, keeper, np.where(lost, full, 0.0))
-        return replace(self, own=own, link=link)
+        return Weights(self.receivers, self.senders, own, link, self.stochastic)
 
     def with_late(self, late: Weights) -> Weights:
         """These self weights, with what arrives of earlier ones; with a packet axis if either has one."""
@@ -185,7 +186,7 @@ class Transmission:
             if self.network.period is None:
                 self._cache.clear()
             graph = self.network.at(step)
-            matrix = registry.mixing.call(self.rule, graph=graph, sizes=self.sizes)
+            matrix = self.network.weights(self.rule, self.sizes, step)
             now = links_of([graph])
             links = now if self.links is None else self.links
             used = np.isin(links @ (len(graph), 1), now @ (len(graph), 1))

@@ -105,7 +105,8 @@ class Crossings:
     def rate(self, z: complex, lr: float) -> complex:
         """The eigenvalue that Newton's method finds from an estimate z of one at `lr`, exact to rounding; or nan.
 
-        Where modes are closer than their estimates are right, two estimates may find the same one.
+        Where modes are closer than their estimates are right, two estimates may find the same one: `theory.counted`
+        leaves none out.
         """
         left, right = self.noise()
         for _ in range(TURNS):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from p2pl.experiment import Experiment
+from p2pl.metrics import rms_distances
 from p2pl.registry import SpecError
 from p2pl.scenario import Scenario
 from p2pl.transmission import Exchange
@@ -156,10 +157,10 @@ class Dynamics:
 
     def facts(self) -> dict[str, Any]:
         """What `theory.limits` judges by."""
-        starts, reference = self.exchanges.starts.double(), self.expansion.linear.reference
-        apart = (starts - reference).square().sum(dim=1).mean().sqrt() / reference.norm()
+        starts, reference = self.exchanges.starts, self.expansion.linear.reference
+        (apart,) = rms_distances(starts[None], reference)
         return {
-            "spread": float(apart),
+            "spread": apart / float(reference.norm()),
             "rows": len(self.samples.train) * self.samples.outputs,
             "parameters": starts.shape[1],
             "growth_onset_lr": onset_of(self.scenario, self.expansion),

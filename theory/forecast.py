@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from p2pl import data
@@ -28,7 +27,7 @@ from p2pl.metrics import Meter
 from p2pl.registry import SpecError
 from p2pl.scenario import Scenario, parameters_of, stage
 from p2pl.summary import summarize
-from theory.columns import Columns
+from theory.beside import Settings
 from theory.exchanges import Exchanges
 from theory.orders import order_of
 from theory.packets import by_packets
@@ -50,7 +49,7 @@ class Method:
 
 
 class Networks(Protocol):
-    """K networks a setting as one way has them, in a `theory.columns.Columns` for each setting.
+    """K networks a setting as one way has them, those of S settings in `theory.beside.Settings`.
 
     parametric: whether x are parameters, so that distances between them mean something.
     """
@@ -59,11 +58,11 @@ class Networks(Protocol):
     test: Tensor
     test_targets: Tensor
 
-    def slots(self) -> list[dict[str, Tensor]]:
-        """x and velocity of each setting at the start, (K, D) each."""
+    def slots(self) -> dict[str, Tensor]:
+        """x and velocity of all settings at the start, (S K, D) each."""
         ...
 
-    def learn(self, settings: Sequence[Columns], round: int) -> None:
+    def learn(self, settings: Settings, round: int) -> None:
         """The learning phase of a round."""
         ...
 
@@ -92,7 +91,7 @@ def forecast(
     order = order_of(experiments[0], [len(shard) for shard in first.shards])
     if "drift" in order.slots or experiments[0].algorithm.name == "fedavg":
         raise SpecError("forecasts cover p2pl without affinity, dsgd and dgd; `p2pl run` covers the rest")
-    scenarios, draws = [first, *map(first.beside, experiments[1:])], first.draw()
+    scenarios, draws = beside(first, experiments), first.draw()
     values = len(parameters_of(first.module)) * len(order.sent)
     if any(by_packets(one, values) for one in scenarios):
         raise SpecError(
@@ -121,6 +120,16 @@ def forecast(
     return [told(*one, facts, targets) for one in zip(experiments, rows, statuses, strict=True)]
 
 
+def beside(first: Scenario, experiments: Sequence[Experiment]) -> list[Scenario]:
+    """Those of experiments that differ in SETTING only, the first of which is known. What has one topology has one
+    network, and so one set of weights."""
+    known, scenarios = {first.experiment.topology: first}, []
+    for experiment in experiments:
+        scenarios.append(known.get(experiment.topology, first).beside(experiment))
+        known.setdefault(experiment.topology, scenarios[-1])
+    return scenarios
+
+
 def networks_of(method: Method, scenario: Scenario, starts: Sequence[Tensor]) -> Networks:
     """The networks of settings that start so."""
     if method.by == "span":
@@ -142,20 +151,18 @@ def measures(
 
 def played(experiment: Experiment, networks: Networks, exchanges: Sequence[Exchanges]) -> Iterator[tuple[int, Tensor]]:
     """The rounds that are to be measured, and x of all settings (S, K, D) after them."""
-    settings, order = [Columns(slots) for slots in networks.slots()], exchanges[0].order
-    yield 0, torch.stack([columns.slots["x"] for columns in settings])
+    settings, order = Settings(networks.slots(), len(exchanges)), exchanges[0].order
+    yield 0, settings.each("x")
     everybody = np.arange(experiment.devices)
     for number in range(1, experiment.rounds + 1):
         for phase in order.phases:
             if phase == "learn":
-                for columns in settings:
-                    order.before(columns)
+                order.before(settings)
                 networks.learn(settings, number)
             else:
-                for columns, one in zip(settings, exchanges, strict=True):
-                    order.cooperate(columns, one.of_round(number, everybody), everybody)
+                settings.cooperate(order, [one.of_round(number, everybody) for one in exchanges])
         if experiment.evaluation.due(number, experiment.rounds, ends=True):
-            yield number, torch.stack([columns.slots["x"] for columns in settings])
+            yield number, settings.each("x")
 
 
 def told(

@@ -22,7 +22,8 @@ from torch import Tensor
 from p2pl.scenario import Scenario
 from theory.columns import Columns
 from theory.expansion import Expansion, Samples
-from theory.local import SLOTS, Devices
+from theory.local import SLOTS
+from theory.phases import Devices
 
 Slots = dict[str, Tensor]
 
@@ -91,30 +92,18 @@ class Frame:
         self.scenario, self.samples, self.expansion, self.continuous = scenario, samples, expansion, continuous
         self.names = [name for name in SLOTS if name in slots]
         self.gaining = [name for name in self.names if name in ("x", "velocity")]
-        self.carried = [name for name in SLOTS if name in slots or (name == "velocity" and kept is not None)]
-        self.rows, self.kept = len(samples.train) * samples.outputs, kept
-        sizes = torch.tensor([own.stop - own.start for own in samples.held])
-        self.owner = torch.arange(len(sizes)).repeat_interleave(sizes)
-        self.devices = Devices(scenario, expansion, self.carried, continuous)
+        carried = [name for name in SLOTS if name in slots or (name == "velocity" and kept is not None)]
+        self.rows = len(samples.train) * samples.outputs
+        self.devices = Devices(scenario, expansion, carried, continuous, kept)
 
     def learn(self, number: int, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
         """See `Devices.learn`; of the slots that there are."""
-        values = torch.stack([self._own_values(name) for name in self.carried])
-        maps, gains = self.devices.learn(values, number, chosen)
-        if self.kept is None:
-            return maps, gains[: len(self.gaining)]
-        u, rest = self.carried.index("velocity"), [self.carried.index(name) for name in self.names]
-        gain = gains[0] + maps[self.owner, 0, u] * self.kept
-        self.kept = gains[1] + maps[self.owner, u, u] * self.kept
-        return maps[:, rest][:, :, rest], gain[None]
+        return self.devices.learn(torch.stack([self._own_values(name) for name in self.names]), number, chosen)
 
     def _own_values(self, name: str) -> Tensor:
         """(N C,) a slot's values, each device's at its own samples."""
-        own, gram = list(enumerate(self.samples.held)), self.expansion.gram
-        if name not in self.names and self.kept is not None:
-            return torch.cat([self.kept[held].to(gram.dtype) @ gram[held, held] for _, held in own]).double()
-        values = self.train.slots[name][:, len(gram) :]
-        return torch.cat([values[k, held] for k, held in own])
+        values = self.train.slots[name][:, len(self.expansion.gram) :]
+        return torch.cat([values[k, own] for k, own in enumerate(self.samples.held)])
 
     def at_train(self, gains: Tensor) -> Slots:
         """What gains (G, N C) add to the training columns: coefficients at their own rows, values everywhere."""
@@ -175,7 +164,7 @@ class Frame:
 
         slots, under_way = turned(self.train.slots), [turned(one) for one in self.train.under_way]
         about = Expansion.about(self.scenario, self.samples, reference, anchors, memory)
-        return Frame(self.scenario, self.samples, about, slots, self.continuous, under_way, self.kept)
+        return Frame(self.scenario, self.samples, about, slots, self.continuous, under_way, self.devices.velocity())
 
     def _turned(self, name: str, coefficients: Tensor, mean: Tensor) -> Tensor:
         """A slot's coefficients about the new reference: with the old anchor theta_ref written by the new one."""

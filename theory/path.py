@@ -25,7 +25,7 @@ from p2pl.losses import dense_targets, loss_function
 from p2pl.registry import SpecError
 from p2pl.scenario import Scenario, tensors
 from theory.batches import Batches, Plan, step
-from theory.columns import Columns
+from theory.beside import Settings
 from theory.kernel import ntk
 
 ANCHORS = 8
@@ -122,27 +122,28 @@ class OnPath:
             self.place[torch.from_numpy(shard)] = torch.arange(len(shard))
         self.everybody = torch.arange(self.devices)[:, None]
 
-    def slots(self) -> list[dict[str, Tensor]]:
-        """Those of each setting in the first round."""
-        x = self.path.start.reshape(1, -1).repeat(self.devices, 1)
-        still = x.new_zeros(self.devices, self.held.shape[1] * self.outputs_each)
-        return [{"x": x, "velocity": still} for _ in range(self.settings)]
+    def slots(self) -> dict[str, Tensor]:
+        """Those of all settings in the first round."""
+        x = self.path.start.reshape(1, -1).repeat(self.settings * self.devices, 1)
+        still = x.new_zeros(len(x), self.held.shape[1] * self.outputs_each)
+        return {"x": x, "velocity": still}
 
-    def learn(self, settings: Sequence[Columns], round: int) -> None:
+    def learn(self, settings: Settings, round: int) -> None:
         """One learning phase of every device of all settings."""
         batches = self.path.plan.of_round(round)
-        for columns in settings:
-            self._learn(columns, batches)
+        learned = [self._learn(slots, batches) for slots in settings.parts()]
+        settings.slots |= dict(zip(("x", "velocity"), map(torch.cat, zip(*learned, strict=True)), strict=True))
 
-    def _learn(self, columns: Columns, batches: Batches) -> None:
+    def _learn(self, slots: dict[str, Tensor], batches: Batches) -> tuple[Tensor, Tensor]:
+        """x and velocity of one setting."""
         path = self.path
-        x = columns.slots["x"].view(self.devices, -1, self.outputs_each)
+        x = slots["x"].view(self.devices, -1, self.outputs_each)
         mean = x[:, : self.count].mean(dim=0)
         index, share = path.at(max(path.loss(mean, path.targets).item(), np.exp(path.levels[-1])))
         kernel = torch.lerp(path.kernels[index], path.kernels[index + 1], share)
         own = kernel[self.held[:, :, None], self.held[:, None, :]]
         here = x[self.everybody, self.held]
-        speed = columns.slots["velocity"].clone()
+        speed = slots["velocity"].clone()
         if self.training.velocity == "reset":
             speed.zero_()
         change = torch.zeros_like(speed)
@@ -154,7 +155,7 @@ class OnPath:
         moved = torch.stack(
             [kernel[:, rows] @ part for rows, part in zip(self.held, change.view_as(here), strict=True)]
         )
-        columns.slots |= {"x": (x + moved).flatten(1), "velocity": speed}
+        return (x + moved).flatten(1), speed
 
     def _gradient(self, here: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
         """(K, n C), by the outputs at a device's own samples (K, n, C), of its mean loss over a batch (K, b)."""

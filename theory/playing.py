@@ -43,11 +43,11 @@ def _play(single: list[NDArray[np.float32]], rule: Rule, rates: int, count: int)
         learned = np.matmul(vectors, sum(gain[:, q] * inner[q] for q in range(rule.parts)))
         learned += sum(idle[:, q] * state[q] for q in range(rule.parts))
         if rule.order == "dgd":
-            learned[0] += np.tensordot(mixing, state[0], 1) - state[0]
+            learned[0] += mixed(mixing, state[0]) - state[0]
         else:
-            learned[0] = np.tensordot(mixing, learned[0], 1)
+            learned[0] = mixed(mixing, learned[0])
         if rule.velocity == "mixed" and rule.parts == 2:
-            learned[1] = np.tensordot(mixing, learned[1], 1)
+            learned[1] = mixed(mixing, learned[1])
         norm = np.sqrt(np.einsum("pkrb,pkrb->b", learned, learned))
         burst |= ~np.isfinite(norm)
         norm = np.where(burst, 1, np.maximum(norm, TINY))
@@ -56,3 +56,8 @@ def _play(single: list[NDArray[np.float32]], rule: Rule, rates: int, count: int)
     third, last = np.array_split(np.cumsum(sizes, axis=0)[count // 3 :], 2)  # means of many rounds: sizes may swing
     grown = last.mean(axis=0, dtype=np.float64) - third.mean(axis=0, dtype=np.float64) > GROWN
     return burst | grown, np.moveaxis(state, -1, 0).astype(np.float64)
+
+
+def mixed(weights: NDArray[np.float32], part: NDArray[np.float32]) -> NDArray[np.float32]:
+    """W of (K, r, B): as `np.tensordot`, whose own preparations take longer."""
+    return (weights @ part.reshape(len(part), -1)).reshape(part.shape)

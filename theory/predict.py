@@ -15,7 +15,7 @@ from torch import Tensor
 
 from p2pl import data, results
 from p2pl.experiment import Experiment
-from p2pl.metrics import Meter, rms_distance
+from p2pl.metrics import Meter, rms_distances
 from p2pl.options import LARGEST
 from p2pl.outputs import Arrays, check_size, write_outputs
 from p2pl.scenario import Scenario, stage
@@ -109,8 +109,8 @@ class Observer:
         measures["consensus_distance"] = moment.disagreement
         if self.optimum is not None:
             models = self.parameters(moment)
-            measures["distance_to_optimum"] = rms_distance(models, self.optimum)
-            measures["distance_to_optimum_of_average"] = rms_distance(models.mean(dim=0, keepdim=True), self.optimum)
+            measures["distance_to_optimum"] = rms_distances(models[None], self.optimum)[0]
+            measures["distance_to_optimum_of_average"] = rms_distances(models.mean(dim=0)[None, None], self.optimum)[0]
         return measures | {"messages": moment.messages, "bytes_sent": moment.bytes_sent}
 
     def parameters(self, moment: Moment) -> Tensor:

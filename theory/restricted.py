@@ -32,7 +32,7 @@ from p2pl.models.mlp import MLP
 from p2pl.registry import SpecError
 from p2pl.scenario import CPU, Scenario, tensors
 from p2pl.training import LocalWork, TorchLearner
-from theory.columns import Columns
+from theory.beside import Settings
 
 DIRECTIONS = 20
 TOGETHER = 250_000  # parameters that torch moves in one step: few enough for the cache, enough to share overheads
@@ -60,7 +60,8 @@ class Restricted:
         train, test = train.flatten(1), test.flatten(1)
         self.basis = leading(train, dense_targets(targets, known.classes), test, directions)
         self.width = cast(nn.Linear, module.layers[0]).out_features
-        apart = experiment.training.weight_decay > 0 or not all(map(common, starts))
+        together = list(map(common, starts))
+        apart = experiment.training.weight_decay > 0 or not all(together)
         self.spare = math.ceil(len(scenario.shards) / self.width) if apart else 0  # inputs that are always zero
         along, self.test = (F.pad(one @ self.basis, (0, self.spare)) for one in (train, test))
         small = narrowed(module, along.shape[1])
@@ -70,13 +71,13 @@ class Restricted:
         if isinstance(self.learner, TorchLearner):
             self.learner.block = max(model.block, TOGETHER // model.parameters)
         self.work = LocalWork(model, data, self.learner, scenario.dtype)
-        self.starts = [self._small(one) for one in starts]
+        self.start = torch.cat(list(map(self._small, starts, together)))
 
-    def _small(self, starts: Tensor) -> Tensor:
-        """(K, p) parameters of the small networks that stand for (K, P)."""
+    def _small(self, starts: Tensor, together: bool) -> Tensor:
+        """(K, p) parameters of the small networks that stand for (K, P), which may all be the same."""
         size, count = self.width * len(self.basis), len(starts)
         origins, which = starts[:1], torch.zeros(count, dtype=torch.int64)
-        if not common(starts):
+        if not together:
             origins, which = torch.unique(starts, dim=0, return_inverse=True)
         first, others = origins[:, :size].view(len(origins), self.width, -1), origins[:, size:]
         parts = [first @ self.basis]
@@ -88,17 +89,15 @@ class Restricted:
             parts.append(numbers.view(len(origins), self.width, self.spare).to(starts.dtype))
         return torch.cat([torch.cat(parts, dim=2).flatten(1), others], dim=1)[which]
 
-    def slots(self) -> list[dict[str, Tensor]]:
-        """Those of each setting in the first round."""
-        return [{"x": one, "velocity": torch.zeros_like(one)} for one in self.starts]
+    def slots(self) -> dict[str, Tensor]:
+        """Those of all settings in the first round."""
+        return {"x": self.start, "velocity": torch.zeros_like(self.start)}
 
-    def learn(self, settings: Sequence[Columns], round: int) -> None:
+    def learn(self, settings: Settings, round: int) -> None:
         """One learning phase of every device of all settings."""
         self.work.round = round
-        x, velocity = (torch.cat([one.slots[name] for one in settings]) for name in ("x", "velocity"))
-        learned = self.work.train(x, velocity)
-        for one, *parts in zip(settings, *(part.chunk(len(settings)) for part in learned), strict=True):
-            one.slots |= dict(zip(("x", "velocity"), parts, strict=True))
+        learned = self.work.train(settings.slots["x"], settings.slots["velocity"])
+        settings.slots |= dict(zip(("x", "velocity"), learned, strict=True))
 
     def outputs(self, x: Tensor) -> Tensor:
         """(B, T, C), of rows (B, p) at the test samples."""
@@ -121,7 +120,7 @@ class SideBySide(LocalData):
 
 def common(starts: Tensor) -> bool:
     """Whether all devices start together."""
-    return bool((starts == starts[0]).all())
+    return torch.equal(starts[1:], starts[:-1])
 
 
 def narrowed(module: MLP, inputs: int) -> MLP:
@@ -137,8 +136,8 @@ def leading(train: Tensor, wanted: Tensor, test: Tensor, count: int) -> Tensor:
     d: count, or as many as training and test inputs span. Where the Krylov space ends, the rest of the inputs follow.
     """
     nothing = torch.finfo(train.dtype).eps ** (2 / 3)  # of the inputs' size: rounding
-    inputs, every = (one / torch.linalg.matrix_norm(one) for one in (train, torch.cat([train, test])))
-    basis, block, ended = train.new_zeros(train.shape[1], 0), inputs.T @ wanted.to(train.dtype), False
+    inputs, ended = train / torch.linalg.matrix_norm(train), False
+    basis, block = train.new_zeros(train.shape[1], 0), (wanted.T.to(train.dtype) @ inputs).T
     block = block / torch.linalg.matrix_norm(block).clamp(min=nothing)
     while basis.shape[1] < min(count, len(basis)):
         vectors, values, _ = torch.linalg.svd(block - basis @ (basis.T @ block), full_matrices=False)
@@ -148,5 +147,9 @@ def leading(train: Tensor, wanted: Tensor, test: Tensor, count: int) -> Tensor:
         new, _ = torch.linalg.qr(new - basis @ (basis.T @ new))  # what rounding has left of the basis
         ended = not new.shape[1]
         basis = torch.cat([basis, new], dim=1)
-        block = every.T if ended else inputs.T @ (inputs @ new)
+        if ended:
+            every = torch.cat([train, test])
+            block = (every / torch.linalg.matrix_norm(every)).T
+        else:
+            block = ((new.T @ inputs.T) @ inputs).T  # few rows by many columns: four times as fast as its transpose
     return basis
