@@ -60,7 +60,7 @@ struct Packed {
     }
 
     // z of the first layer for batch number t.
-    void forward(const Job& job, const First& first, Batch& batch, int64_t t) const {
+    void forward(const Job& job, const First& first, Window& batch, int64_t t) const {
         const Layer& layer = first.layer;
         batch.n = job.cuts[t + 1] - job.cuts[t], batch.samples = job.order + job.cuts[t];
         if (job.base != 0) first.common.forward(layer, first.base(), batch.z, batch.n, batch.sum);
