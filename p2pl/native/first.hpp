@@ -155,8 +155,8 @@ struct First {
 
     bool shifted() const { return sparse && job.base != 0; }
 
-    // One chunk of the update with a window, and of the forward product with the next. coming, at: the samples and chunk
-    // whose inputs are asked for meanwhile, a few at a time: not many misses can be under way, and weights miss, too.
+    // One chunk of the update with a window, and of the forward product with the next. coming, at: the samples, and the
+    // chunk, whose inputs are asked for meanwhile, a few at a time: not many misses can be under way, and weights miss.
     void sweep_chunk(const Window* before, const Window* next, int64_t c, Range coming, int64_t at) const {
         const int64_t begin = c * CHUNK, count = end(c) - begin, asked = coming.end - coming.begin;
         const int64_t pace = 2 * (before && many(before->n, layer.vectors) ? MOST_ROWS : FEW_ROWS);
@@ -214,8 +214,8 @@ struct First {
         }
     }
 
-    // The update with the window before, if any, and the forward product with the next, if any. steps: how many are done
-    // after the update. number: of the sweep. coming: the samples after these.
+    // The update with the window before, if any, and the forward product with the next, if any. steps: how many are
+    // done after the update. number: of the sweep. coming: the samples after these.
     void sweep(const Window* before, const Window* next, int64_t steps, int64_t number, Range coming) const {
         if (before && shifted()) common.update(layer, step, base(), before->z, before->n, before->sum);
         if (next && shifted()) common.forward(layer, base(), next->z, next->n, next->sum);

@@ -176,13 +176,16 @@ INLINE void plain_tile(float keep, const Given& given, const float* delta, int64
             }
         add_gradient(sum, given.x + given.n * CHUNK, delta + given.n * stride, given.then, stride);
     }
-    UNROLL for (int i = 0; i < ROWS; ++i)  // all of w, then all of v: stores that alternate are slower
-        UNROLL for (int j = 0; j < COLUMNS; ++j) {
-            float* to = w + i * stride + j * LANES;
-            store(to, (PAIR ? weight[i][j] : load(to)) - sum[i][j]);
-        }
     UNROLL for (int i = 0; i < ROWS; ++i)
-        UNROLL for (int j = 0; j < COLUMNS; ++j) store(v + i * stride + j * LANES, keep * sum[i][j]);
+        UNROLL for (int j = 0; j < COLUMNS; ++j) {
+            const float* from = w + i * stride + j * LANES;
+            weight[i][j] = (PAIR ? weight[i][j] : load(from)) - sum[i][j];
+            sum[i][j] *= keep;
+        }
+    UNROLL for (int i = 0; i < ROWS; ++i)  // all of w, then all of v: stores that alternate are slower
+        UNROLL for (int j = 0; j < COLUMNS; ++j) store(w + i * stride + j * LANES, weight[i][j]);
+    UNROLL for (int i = 0; i < ROWS; ++i)
+        UNROLL for (int j = 0; j < COLUMNS; ++j) store(v + i * stride + j * LANES, sum[i][j]);
 }
 
 enum Rule { ANY, PLAIN, PAIR };

@@ -3,6 +3,7 @@
 // samples:
 //
 //   first layer   sweep over the weights, a chunk of inputs at a time: update t - 1, then forward t
+//                 (small batches by twos: update t - 2 and t - 1, then forward t and t + 1)
 //   other layers  forward; loss; then from the last layer down: backward and update in one sweep
 //
 // Compiled once for each instruction set, in a namespace P2PL_SET of its own.
@@ -12,6 +13,7 @@
 
 namespace {
 
+// Units far from one would cost velocities digits, and at a rate of zero all: such rates take the rule for all cases.
 Step step_of(const Job& job) {
     const bool momentum = job.momentum != 0, nesterov = job.nesterov != 0;
     const double unit = job.lr * job.momentum;

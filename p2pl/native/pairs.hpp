@@ -4,8 +4,8 @@
 //   w' = w - v - sum_n x_n d_n                          d_n the loss's derivative by z_n, n of the first batch
 //   z_m = x_m w' = x_m (w - v) - sum_n (x_m x_n) d_n    m of the second batch; x_m x_n the inner product of inputs
 //
-// So both go forward in one sweep, the second with w - v, and get the last sum when d is known. The next sweep makes both
-// their steps while weights are in registers. A step's own arithmetic is the same as alone, but that of this sum.
+// So both go forward in one sweep, the second with w - v; the last sum comes to z_m when d_n is known. The next sweep
+// makes the steps of both while weights are in registers.
 #pragma once
 #include "network.hpp"
 
@@ -21,7 +21,7 @@ struct Batch {
 struct Window {
     int64_t n = 0, then = 0;  // samples of the first and of the second
     const int64_t* samples;   // (n + then)
-    float* z;                 // (n + then, stride) of the first layer; the next window's is begun before this one's ends
+    float* z;                 // (n + then, stride) of the first layer; the next window's begins before this one ends
     float* x;                 // (chunks, n + then, CHUNK) inputs, unless they are sparse
     const float** apart;      // (n) each sample's next input that is not zero, in the course of a sweep
     uint64_t* any;            // (chunks) a bit for each input that is not zero in some sample
@@ -62,7 +62,7 @@ INLINE void inner_some(int64_t rows, int64_t columns, Rest... rest) {
     inner_tile<ROWS, COLUMNS>(rest...);
 }
 
-// The second batch of a window, z of which becomes complete: the first has the loss's derivatives in the place of its z.
+// The second batch of a window, z of which becomes complete: the first has the loss's derivatives in the place of z.
 // products: (MOST_IN_PAIR, CHUNK)
 Batch second(const Window& window, const Layer& layer, float* products) {
     const float *first = window.x, *then = first + window.n * CHUNK;
