@@ -33,8 +33,8 @@ struct Window {
     float* chunk(int64_t c) const { return x + c * all() * CHUNK; }
 };
 
-constexpr int64_t MOST_IN_PAIR = 12;           // samples of a batch: one tile of the forward product
-constexpr int SIDE = REGISTERS == 32 ? 5 : 3;  // of a tile of inner products
+constexpr int64_t MOST_IN_PAIR = most_rows(2);  // samples of a batch: one tile of the forward product
+constexpr int SIDE = REGISTERS == 32 ? 5 : 3;   // of a tile of inner products
 
 // out[i][j], rows CHUNK apart, = - x_i y_j of ROWS and COLUMNS samples of `in` inputs each, chunks of which lie `chunk`
 // apart; what pads the last to whole vectors is zero.
