@@ -11,6 +11,7 @@ orders.cpp, select.cpp                  orders of samples, as NumPy draws them; 
 kernels.hpp, sparse.hpp, turning.hpp    the arithmetic: tiles in registers, sparse inputs, transposes
 functions.hpp                           exp, erf and tanh by vectors
 network.hpp, first.hpp, learn.cpp       a network's passes, its first layer, a device's phase
+pairs.hpp                               two batches in one sweep over the first layer
 answers.hpp                             outputs for shared samples
 mix.cpp, far.hpp                        one exchange of models; of models that fit in no cache
 """

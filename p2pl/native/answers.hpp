@@ -37,7 +37,7 @@ INLINE void listed_sum_of(int64_t width, Rest... rest) {
 INLINE bool wide(const Layer& layer) { return layer.out >= 80; }
 
 // z of the first layer for batch number t, sparse inputs.
-void forward_listed(const Job& job, const First& first, Batch& batch, int64_t t) {
+void forward_listed(const Job& job, const First& first, Window& batch, int64_t t) {
     const Layer& layer = first.layer;
     batch.n = job.cuts[t + 1] - job.cuts[t], batch.samples = job.order + job.cuts[t];
     if (job.base != 0) first.common.forward(layer, first.base(), batch.z, batch.n, batch.sum);

@@ -1,25 +1,19 @@
 // The first layer: its inputs are data, and its weights most of all there are. One sweep over them, a chunk of inputs
-// at a time, makes the update with one batch and the forward product with the next.
+// at a time, makes the update with one batch, or two, and the forward product with the next; see pairs.hpp.
 //
 // Sparse inputs: weights whose input is zero in the whole batch have no gradient, and take their steps, in closed form,
 // when they are next needed: v_s = mu^s v, w_s = w - lr (mu + ... + mu^s) v (Nesterov: mu times that). Where it is not
 // zero that most inputs are, see common.hpp.
 #pragma once
 #include "common.hpp"
+#include "pairs.hpp"
 #include "sparse.hpp"
 
 namespace {
 
-struct Batch {
-    int64_t t = 0, n = 0;    // its number; how many samples
-    const int64_t* samples;  // (n)
-    float* z;                // (n, stride) of the first layer; the next batch's is begun before this one's is used up
-    float* x;                // (chunks, n, CHUNK) inputs, unless they are sparse
-    const float** apart;     // (n) each sample's next input that is not zero, in the course of a sweep
-    uint64_t* any;           // (chunks) a bit for each input that is not zero in some sample
-    uint64_t* who;           // (chunks * CHUNK) for each input the samples in which it is not zero
-    float* value;            // (chunks * CHUNK, n) and what it is there
-    float* sum;              // (n) of each sample's inputs that are not zero
+// Places in the job's order of samples.
+struct Range {
+    int64_t begin = 0, end = 0;
 };
 
 constexpr int64_t NARROW = 48;
@@ -30,8 +24,10 @@ struct First {
     Layer& layer;
     int64_t chunks, parts;  // of a row: each few enough vectors for the registers
     bool able, sparse;      // multiply only with inputs that are not zero: where it is worth it, and so for this device
+    bool paired;            // two batches share a sweep, for this device
+    float* products;        // (MOST_IN_PAIR, CHUNK) of inputs
     int64_t* done;          // (in) steps that each row has made
-    float *decay, *reach;   // (steps + 1) mu^s, and lr (mu + ... + mu^s)
+    float *decay, *reach;   // (steps + 1) mu^s, and lr (mu + ... + mu^s), in units of v
     Common common;
 
     First(const Job& job, const Step& step, Layer& layer, int64_t samples)
@@ -44,26 +40,31 @@ struct First {
     }
 
     // samples: of the device's largest batch, whatever other devices there are. `who` has a bit for each.
-    void choose(int64_t samples) { sparse = able && samples <= CHUNK; }
+    void choose(int64_t samples) {
+        sparse = able && samples <= CHUNK;
+        paired = step.plain && !sparse && samples <= MOST_IN_PAIR;
+    }
 
-    void take(Arena& arena, Batch& batch, int64_t samples) const {
-        batch.x = arena.take<float>(able && samples <= CHUNK ? 0 : chunks * CHUNK * samples);
+    void take(Arena& arena, Window& batch, int64_t samples) const {
+        const int64_t room = larger(samples, 2 * (samples < MOST_IN_PAIR ? samples : MOST_IN_PAIR));
+        batch.x = arena.take<float>(able && samples <= CHUNK ? 0 : chunks * CHUNK * room);
         batch.apart = arena.take<const float*>(samples);
         batch.any = arena.take<uint64_t>(chunks);
         batch.who = arena.take<uint64_t>(chunks * CHUNK);
         batch.value = arena.take<float>(able ? chunks * CHUNK * (samples < CHUNK ? samples : CHUNK) : 0);
         batch.sum = arena.take<float>(samples);
-        batch.z = arena.take<float>(samples * layer.stride);
+        batch.z = arena.take<float>(room * layer.stride);
     }
 
     void take(Arena& arena, int64_t steps) {
+        products = arena.take<float>(MOST_IN_PAIR * CHUNK);
         common.take(arena, layer.stride);
         done = arena.take<int64_t>(layer.in);
         decay = arena.take<float>(steps + 1), reach = arena.take<float>(steps + 1);
         double power = 1, total = 0;
         for (int64_t s = 0; decay && s <= steps; ++s, power *= job.momentum, total += power) {
             decay[s] = static_cast<float>(power);
-            reach[s] = static_cast<float>(job.lr * total * (job.nesterov ? job.momentum : 1));
+            reach[s] = static_cast<float>(job.lr * total * (job.nesterov ? job.momentum : 1) / step.unit);
         }
     }
 
@@ -72,10 +73,15 @@ struct First {
 
     uint64_t active(int64_t sample, int64_t c) const { return job.active[sample * chunks + c]; }
 
-    // Turns to batch number t.
-    void take(Batch& batch, int64_t t) const {
-        batch.t = t, batch.n = job.cuts[t + 1] - job.cuts[t];
-        batch.samples = job.order + job.cuts[t];
+    // How many batches share the sweep that begins with number t of those before `last`; where their samples are.
+    int64_t count(int64_t t, int64_t last) const { return t < last ? 1 + (paired && t + 1 < last) : 0; }
+    Range range(int64_t t, int64_t last) const { return {job.cuts[t], job.cuts[t + count(t, last)]}; }
+
+    // Turns to batch number t of those before `last`, and perhaps the one after it.
+    void take(Window& batch, int64_t t, int64_t last) const {
+        const Range place = range(t, last);
+        batch.n = job.cuts[t + 1] - place.begin, batch.then = place.end - job.cuts[t + 1];
+        batch.samples = job.order + place.begin;
         if (!sparse) return;
         memset(batch.any, 0, 8 * chunks), memset(batch.who, 0, 8 * layer.in);
         for (int64_t r = 0; r < batch.n; ++r) {
@@ -87,20 +93,20 @@ struct First {
     }
 
     // Fetches the inputs of one chunk.
-    void gather(const Batch& batch, int64_t c) const {
-        for (int64_t r = 0; r < batch.n; ++r) {
+    void gather(const Window& batch, int64_t c) const {
+        for (int64_t r = 0; r < batch.all(); ++r) {
             const float* from = job.inputs + batch.samples[r] * layer.in + c * CHUNK;
-            float* to = batch.x + (c * batch.n + r) * CHUNK;
+            float* to = batch.chunk(c) + r * CHUNK;
             if (c + 1 < chunks) memcpy(to, from, 4 * CHUNK);  // a size that the compiler knows
-            else memcpy(to, from, 4 * (layer.in - c * CHUNK));
+            else memset(to, 0, 4 * CHUNK), memcpy(to, from, 4 * (layer.in - c * CHUNK));
         }
     }
 
-    // Asks for a share, number i of `chunks`, of the samples of batch number t: they lie anywhere in memory. (Inline:
-    // GCC leaves out calls of functions that only prefetch.)
-    INLINE void expect_sparse(int64_t t, int64_t i) const {
-        const int64_t begin = job.cuts[t], n = job.cuts[t + 1] - begin;
-        for (int64_t r = begin + i * n / chunks; r < begin + (i + 1) * n / chunks; ++r) {
+    // Asks for a share, number i of `chunks`, of the samples that are coming: they lie anywhere in memory. (Inline: GCC
+    // leaves out calls of functions that only prefetch.)
+    INLINE void expect_sparse(Range coming, int64_t i) const {
+        const int64_t n = coming.end - coming.begin;
+        for (int64_t r = coming.begin + i * n / chunks; r < coming.begin + (i + 1) * n / chunks; ++r) {
             const int64_t sample = job.order[r];
             const float *from = job.apart + job.begins[sample], *last = job.apart + job.begins[sample + 1];
             for (; from < last; from += LINE) __builtin_prefetch(from);
@@ -108,9 +114,9 @@ struct First {
         }
     }
 
-    // Asks for one chunk of the inputs of sample number r of batch number t.
-    INLINE void expect(int64_t t, int64_t r, int64_t c) const {
-        const float* from = job.inputs + job.order[job.cuts[t] + r] * layer.in;
+    // Asks for one chunk of the inputs of a sample.
+    INLINE void expect(int64_t sample, int64_t c) const {
+        const float* from = job.inputs + sample * layer.in;
         for (int64_t k = c * CHUNK; k < end(c); k += LINE) __builtin_prefetch(from + k);
         __builtin_prefetch(from + end(c) - 1);  // they begin anywhere in a line
     }
@@ -149,25 +155,29 @@ struct First {
 
     bool shifted() const { return sparse && job.base != 0; }
 
-    // One chunk of the update with a batch, and of the forward product with the next. coming, at: the batch and chunk
-    // whose inputs are asked for meanwhile, a few at a time: not many misses can be under way, and weights miss, too.
-    void sweep_chunk(const Batch* before, const Batch* next, int64_t c, int64_t coming, int64_t at) const {
-        const int64_t begin = c * CHUNK, count = end(c) - begin;
-        const int64_t asked = coming ? job.cuts[coming + 1] - job.cuts[coming] : 0;
+    // One chunk of the update with a window, and of the forward product with the next. coming, at: the samples, and the
+    // chunk, whose inputs are asked for meanwhile, a few at a time: not many misses can be under way, and weights miss.
+    void sweep_chunk(const Window* before, const Window* next, int64_t c, Range coming, int64_t at) const {
+        const int64_t begin = c * CHUNK, count = end(c) - begin, asked = coming.end - coming.begin;
         const int64_t pace = 2 * (before && many(before->n, layer.vectors) ? MOST_ROWS : FEW_ROWS);
         for (int64_t k = 0, r = 0; k < count; k += pace) {
             const int64_t some = count - k < pace ? count - k : pace;
-            for (; r * count < asked * (k + some); ++r) expect(coming, r, at);
-            if (before) update(layer, step, before->x + begin * before->n + k, before->n, before->z, begin + k, some);
+            for (; r * count < asked * (k + some); ++r) expect(job.order[coming.begin + r], at);
+            if (before)
+                update(layer, step, {before->chunk(c) + k, before->z, before->n, before->then}, begin + k, some);
         }
         if (!next) return;
         gather(*next, c);
-        forward_chunk(next->x + begin * next->n, next->n, layer.weight + begin * layer.stride, count, next->z,
-                      layer.vectors, layer.stride);
+        const int64_t o = begin * layer.stride, n = next->n;
+        const float *x = next->chunk(c), *w = layer.weight + o, *v = layer.velocity + o;
+        forward_chunk(x, n, {w, nullptr}, count, next->z, layer.vectors, layer.stride);
+        if (next->then)
+            forward_chunk(x + n * CHUNK, next->then, {w, v}, count, next->z + n * layer.stride, layer.vectors,
+                          layer.stride);
     }
 
     // The same of sparse inputs.
-    void sweep_sparse(const Batch* before, const Batch* next, int64_t c, int64_t steps) const {
+    void sweep_sparse(const Window* before, const Window* next, int64_t c, int64_t steps) const {
         const uint64_t moved = before ? before->any[c] : 0;
         if (before) update_sparse(*before, c, steps);
         if (!next) return;
@@ -176,7 +186,7 @@ struct First {
         forward_sparse(*next, c);
     }
 
-    void update_sparse(const Batch& batch, int64_t c, int64_t steps) const {
+    void update_sparse(const Window& batch, int64_t c, int64_t steps) const {
         for (uint64_t rows = batch.any[c]; rows; rows &= rows - 1) {
             const int64_t k = c * CHUNK + __builtin_ctzll(rows);
             done[k] = steps;
@@ -189,7 +199,7 @@ struct First {
         }
     }
 
-    void forward_sparse(const Batch& batch, int64_t c) const {
+    void forward_sparse(const Window& batch, int64_t c) const {
         const float* weight = layer.weight + c * CHUNK * layer.stride;
         for (int64_t r = 0; r < batch.n; ++r) {
             const uint64_t mask = active(batch.samples[r], c);
@@ -204,22 +214,22 @@ struct First {
         }
     }
 
-    // The update with the batch before, if any, and the forward product with the next, if any. steps: how many are done
-    // after the update. coming: the number of the batch after these, or 0.
-    void sweep(const Batch* before, const Batch* next, int64_t steps, int64_t coming) const {
-        if (before) update_bias(layer, step, job.bias, before->z, before->n);
+    // The update with the window before, if any, and the forward product with the next, if any. steps: how many are
+    // done after the update. number: of the sweep. coming: the samples after these.
+    void sweep(const Window* before, const Window* next, int64_t steps, int64_t number, Range coming) const {
         if (before && shifted()) common.update(layer, step, base(), before->z, before->n, before->sum);
         if (next && shifted()) common.forward(layer, base(), next->z, next->n, next->sum);
-        else if (next) memset(next->z, 0, 4 * next->n * layer.stride);
+        else if (next) memset(next->z, 0, 4 * next->all() * layer.stride);
         for (int64_t i = 0; sparse && i < chunks; ++i) {
-            if (coming) expect_sparse(coming, i);
+            expect_sparse(coming, i);
             sweep_sparse(before, next, i, steps);
         }
+        const Range now = next ? Range{next->samples - job.order, next->samples - job.order + next->all()} : coming;
         // To and fro: what was last is still in the cache.
-        const int64_t from = steps % 2 ? chunks - 1 : 0, by = steps % 2 ? -1 : 1;
+        const int64_t from = number % 2 ? chunks - 1 : 0, by = number % 2 ? -1 : 1;
         for (int64_t i = 0, c = from; !sparse && i < chunks; ++i, c += by) {
             const bool last = i + 1 == chunks;
-            sweep_chunk(before, next, c, last || !next ? coming : next->t, last ? c : c + by);
+            sweep_chunk(before, next, c, last || !next ? coming : now, last ? c : c + by);
         }
     }
 };

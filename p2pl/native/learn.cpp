@@ -3,6 +3,7 @@
 // samples:
 //
 //   first layer   sweep over the weights, a chunk of inputs at a time: update t - 1, then forward t
+//                 (small batches by twos: update t - 2 and t - 1, then forward t and t + 1)
 //   other layers  forward; loss; then from the last layer down: backward and update in one sweep
 //
 // Compiled once for each instruction set, in a namespace P2PL_SET of its own.
@@ -12,15 +13,24 @@
 
 namespace {
 
+// Units far from one would cost velocities digits, and at a rate of zero all: such rates take the rule for all cases.
 Step step_of(const Job& job) {
     const bool momentum = job.momentum != 0, nesterov = job.nesterov != 0;
-    Step step;
-    step.decay = static_cast<float>(job.weight_decay);
-    step.keep = static_cast<float>(momentum ? job.momentum : 1);
+    const double unit = job.lr * job.momentum;
+    const auto number = [](double value) { return static_cast<float>(value); };
+    Step step{};
+    step.rate = step.unit = 1;
+    step.keep = number(momentum ? job.momentum : 1);
+    step.plain = momentum && !nesterov && job.weight_decay == 0 && !job.drift && 1e-6 < unit && unit < 1e6;
+    if (step.plain) {
+        step.rate = number(job.lr), step.unit = number(unit);
+        step.take = step.keep, step.through = 1 / step.keep;
+        return step;
+    }
+    step.decay = number(job.weight_decay);
     step.take = momentum ? 1 : 0;
-    step.direct = static_cast<float>(nesterov || !momentum ? job.lr : 0);
-    step.through = static_cast<float>(nesterov ? job.lr * job.momentum : momentum ? job.lr : 0);
-    step.plain = momentum && !nesterov && job.weight_decay == 0 && !job.drift;
+    step.direct = number(nesterov || !momentum ? job.lr : 0);
+    step.through = number(nesterov ? job.lr * job.momentum : momentum ? job.lr : 0);
     return step;
 }
 
@@ -34,7 +44,7 @@ struct Device {
     float* near;     // (LANES, inputs of the widest layer) weights on their way
     const bool far;  // the models of all devices fit in no cache
     First first;
-    Batch batches[2];
+    Window windows[2];
 
     Device(const Job& job, Layer* layers, int64_t samples)
         : job(job), step(step_of(job)), layers(layers), far(4 * job.devices * job.parameters > FAR),
@@ -45,8 +55,12 @@ struct Device {
         int64_t widest = 0;
         for (int64_t l = 0; l < job.layers; ++l) widest = larger(widest, layers[l].in);
         near = arena.take<float>(LANES * widest + LINE);
-        for (Batch& batch : batches) first.take(arena, batch, samples);
+        for (Window& window : windows) first.take(arena, window, samples);
         first.take(arena, steps);
+    }
+
+    static void scale_all(const float* from, float* to, int64_t count, float unit) {
+        for (int64_t i = 0; i < count; ++i) to[i] = unit * from[i];
     }
 
     // Calls move(the caller's numbers, layer, whether they are its biases) for all parts of a row of parameters.
@@ -60,10 +74,10 @@ struct Device {
         }
     }
 
-    void bring(const float* row, float* Layer::*weight, float* Layer::*bias) {
+    void bring(const float* row, float* Layer::*weight, float* Layer::*bias, float unit) {
         walk(row, [&](const float* from, Layer& layer, bool is_bias) {
-            if (is_bias) memcpy(layer.*bias, from, 4 * layer.out);
-            else weights_in(from, layer.*weight, near, layer.out, layer.in, layer.stride);
+            if (is_bias) scale_all(from, layer.*bias, layer.out, unit);
+            else weights_in(from, layer.*weight, near, layer.out, layer.in, layer.stride, unit);
         });
     }
 
@@ -75,16 +89,16 @@ struct Device {
         }
     }
 
-    void take_back(float* row, float* Layer::*weight, float* Layer::*bias) {
+    void take_back(float* row, float* Layer::*weight, float* Layer::*bias, float unit) {
         walk(row, [&](float* to, Layer& layer, bool is_bias) {
-            if (is_bias) memcpy(to, layer.*bias, 4 * layer.out);
-            else weights_out(layer.*weight, to, near, layer.out, layer.in, layer.stride, far);
+            if (is_bias) scale_all(layer.*bias, to, layer.out, unit);
+            else weights_out(layer.*weight, to, near, layer.out, layer.in, layer.stride, unit, far);
         });
     }
 
     // An equal part of a device's drift for each of its steps.
     void bring_drift(const float* row, int64_t steps) {
-        bring(row, &Layer::drift, &Layer::bias_drift);
+        bring(row, &Layer::drift, &Layer::bias_drift, 1);
         for (int64_t l = 0; l < job.layers; ++l) {
             const Layer& layer = layers[l];
             for (int64_t i = 0; i < layer.in * layer.stride; ++i) layer.drift[i] /= static_cast<float>(steps);
@@ -103,55 +117,71 @@ struct Device {
         const Layer& top = layers[last];
         for (int64_t r = 0; r < n; ++r) {
             float* z = top.slope + r * top.stride;
-            for (int64_t c = 0; c < top.out; ++c) z[c] = top.scale * z[c] + top.bias_scale * top.bias[c];
+            for (int64_t c = 0; c < top.vectors * LANES; c += LANES)
+                store(z + c, top.scale * load(z + c) + top.bias_scale * load(top.bias + c));
         }
         return top;
     }
 
-    // From z of the last layer to the loss's derivative by that of the first, with the steps of all others.
+    // From z of the last layer to the loss's derivative by that of the first, with the steps of all but its weights.
     void downwards(const Batch& batch, const Layer& top) {
-        for (int64_t r = 0; r < batch.n; ++r)
-            loss_slope(job, batch.samples[r], top.slope + r * top.stride, top.out, batch.n);
+        const float share = step.rate / static_cast<float>(batch.n);
+        const bool few = job.loss == CROSS_ENTROPY && job.classes && top.out <= LANES;
+        for (int64_t r = 0; r < batch.n; r += few ? LANES : 1) {
+            const int64_t* samples = batch.samples + r;
+            float* z = top.slope + r * top.stride;
+            if (few) loss_slopes(job, samples, at_most_lanes(batch.n - r), z, top.stride, top.out, share);
+            else loss_slope(job, *samples, z, top.out, share);
+        }
         for (int64_t l = job.layers - 1; l > 0; --l) {
             update_bias(layers[l], step, job.bias, layers[l].slope, batch.n);
             backward(layers[l], layers[l - 1], layers[l - 1].slope, step, batch.n);
         }
+        update_bias(layers[0], step, job.bias, batch.z, batch.n);
     }
 
+    void pass(const Batch& batch) { downwards(batch, upwards(batch)); }
+
     void learn(int64_t device) {
-        const int64_t begin = job.first[device], steps = job.first[device + 1] - begin;
+        const int64_t begin = job.first[device], last = job.first[device + 1], steps = last - begin;
         const int64_t place = job.rows[device] * job.parameters;
-        bring(job.x + place, &Layer::weight, &Layer::bias);
-        if (job.velocity) bring(job.velocity + place, &Layer::velocity, &Layer::bias_velocity);
+        bring(job.x + place, &Layer::weight, &Layer::bias, 1);
+        const float unit = steps ? step.unit : 1;
+        if (job.velocity) bring(job.velocity + place, &Layer::velocity, &Layer::bias_velocity, unit);
         else stop();
         if (job.drift) bring_drift(job.drift + place, steps);
-        first.begin(begin, begin + steps);
-        for (int64_t t = 0; t < steps; ++t) {
-            Batch& now = batches[t % 2];
-            first.take(now, begin + t);
-            first.sweep(t ? &batches[1 - t % 2] : nullptr, &now, t, t + 1 < steps ? begin + t + 1 : 0);
-            downwards(now, upwards(now));
+        first.begin(begin, last);
+        const Window* before = nullptr;
+        int64_t t = begin, sweeps = 0;
+        for (; t < last; ++sweeps) {
+            Window& now = windows[sweeps % 2];
+            first.take(now, t, last);
+            const int64_t next = t + first.count(t, last);
+            first.sweep(before, &now, t - begin, sweeps, first.range(next, last));
+            pass({now.n, now.samples, now.z});
+            if (now.then) pass(second(now, layers[0], first.products));
+            before = &now, t = next;
         }
-        if (steps) first.sweep(&batches[(steps - 1) % 2], nullptr, steps, 0);
+        if (steps) first.sweep(before, nullptr, steps, sweeps, {});
         first.end_after(steps);
-        take_back(job.new_x + place, &Layer::weight, &Layer::bias);
-        take_back(job.new_velocity + place, &Layer::velocity, &Layer::bias_velocity);
+        take_back(job.new_x + place, &Layer::weight, &Layer::bias, 1);
+        take_back(job.new_velocity + place, &Layer::velocity, &Layer::bias_velocity, 1 / unit);
     }
 
     // The outputs for all samples of the job's batches, which all devices share.
     void answer(int64_t device) {
-        bring(job.x + job.rows[device] * job.parameters, &Layer::weight, &Layer::bias);
+        bring(job.x + job.rows[device] * job.parameters, &Layer::weight, &Layer::bias, 1);
         if (job.active && job.base != 0) first.common.begin(layers[0]);
         float* out = job.out + device * job.cuts[job.first[1]] * job.widths[job.layers];
         for (int64_t t = job.first[0]; t < job.first[1]; ++t) {
-            Batch& now = batches[0];
+            Window& now = windows[0];
             if (job.active && !(first.sparse && wide(layers[0]))) {
                 forward_listed(job, first, now, t);
             } else {
-                first.take(now, t);
-                first.sweep(nullptr, &now, 0, t + 1 < job.first[1] ? t + 1 : 0);
+                first.take(now, t, t + 1);
+                first.sweep(nullptr, &now, 0, 0, first.range(t + 1, job.first[1]));
             }
-            const Layer& top = upwards(now);
+            const Layer& top = upwards({now.n, now.samples, now.z});
             for (int64_t r = 0; r < now.n; ++r, out += top.out) memcpy(out, top.slope + r * top.stride, 4 * top.out);
         }
     }

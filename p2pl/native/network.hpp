@@ -80,6 +80,9 @@ template <int ACTIVATION> INLINE Point activate(Vector z) {
     }
 }
 
+// Which lanes are before the first `some`.
+INLINE Integers within(int64_t some) { return lanes() < static_cast<int32_t>(some < LANES ? some : LANES); }
+
 // z of `layer` is complete: its values go to `held` of the next layer, its slopes in the place of z. What lies beyond
 // the outputs keeps its zeros there; in `held` nobody reads it.
 template <int ACTIVATION> void activate_all(const Layer& layer, float* z, int64_t n, float* held) {
@@ -93,7 +96,7 @@ template <int ACTIVATION> void activate_all(const Layer& layer, float* z, int64_
                 const Point a =
                     activate<ACTIVATION>(layer.scale * load(from + o) + layer.bias_scale * load(bias + o));
                 store(to + o, a.value);
-                store_some(from + o, a.slope, some - o);
+                store(from + o, within(some - o) ? a.slope : Vector{});
             }
         }
     }
@@ -114,15 +117,12 @@ void activate(int64_t activation, const Layer& layer, float* z, int64_t n, float
 
 enum Loss { CROSS_ENTROPY, MSE };  // the places of the names in LOSSES of library.py
 
-// Which lanes are before the first `some`.
-INLINE Integers within(int64_t some) { return lanes() < static_cast<int32_t>(some < LANES ? some : LANES); }
-
-// One sample's outputs z become the derivative of its share of the mean loss, over n samples.
-void loss_slope(const Job& job, int64_t sample, float* z, int64_t outputs, int64_t n) {
+// One sample's outputs z become the derivative of its share of the loss, `share` times its own.
+void loss_slope(const Job& job, int64_t sample, float* z, int64_t outputs, float share) {
     const int64_t wanted = job.classes ? job.classes[sample] : -1;
     const float* values = job.values ? job.values + sample * outputs : nullptr;
     if (job.loss == MSE) {
-        const float scale = static_cast<float>(2.0 / static_cast<double>(n * outputs));
+        const float scale = 2 * share / static_cast<float>(outputs);
         for (int64_t c = 0; c < outputs; ++c) z[c] = (z[c] - (values ? values[c] : c == wanted ? 1.0f : 0.0f)) * scale;
         return;
     }
@@ -138,8 +138,26 @@ void loss_slope(const Job& job, int64_t sample, float* z, int64_t outputs, int64
     }
     total = over_lanes(total, [](Vector a, Vector b) { return a + b; });
     for (int64_t c = 0; c < outputs; c += LANES) {
-        const Vector share = load(z + c) / total, hit = lanes() == static_cast<int32_t>(wanted - c) ? all(1) : all(0);
-        store(z + c, within(outputs - c) ? (share - hit) / static_cast<float>(n) : Vector{});
+        const Vector chance = load(z + c) / total, hit = lanes() == static_cast<int32_t>(wanted - c) ? all(1) : all(0);
+        store(z + c, within(outputs - c) ? share * (chance - hit) : Vector{});
+    }
+}
+
+// The same by cross-entropy for at most LANES samples of at most LANES outputs, rows of z: samples take the lanes, so
+// that no sum goes across them.
+void loss_slopes(const Job& job, const int64_t* samples, int64_t n, float* z, int64_t stride, int64_t outputs,
+                 float share) {
+    Vector tile[LANES] = {}, total = {};
+    for (int64_t r = 0; r < n; ++r) tile[r] = load(z + r * stride);
+    turn(tile);
+    Vector top = tile[0];
+    for (int64_t c = 1; c < outputs; ++c) top = tile[c] > top ? tile[c] : top;
+    for (int64_t c = 0; c < outputs; ++c) tile[c] = exp_of(tile[c] - top), total += tile[c];
+    for (int64_t c = 0; c < outputs; ++c) tile[c] *= share / total;
+    turn(tile);
+    for (int64_t r = 0; r < n; ++r) {
+        store(z + r * stride, tile[r]);
+        z[r * stride + job.classes[samples[r]]] -= share;
     }
 }
 
@@ -150,7 +168,7 @@ void forward(const Layer& layer, int64_t n) {
     memset(layer.slope, 0, 4 * n * layer.stride);
     for (int64_t begin = 0; begin < layer.in; begin += CHUNK) {
         const int64_t count = layer.in - begin < CHUNK ? layer.in - begin : CHUNK;
-        forward_chunk(layer.held + begin * n, n, layer.weight + begin * layer.stride, count, layer.slope,
+        forward_chunk(layer.held + begin * n, n, {layer.weight + begin * layer.stride}, count, layer.slope,
                       layer.vectors, layer.stride);
     }
 }
@@ -167,13 +185,11 @@ void update_bias(const Layer& layer, const Step& step, bool has_bias, float* del
         store(delta + i, layer.scale * load(delta + i));
 }
 
-// The step of `count` rows of weights from `begin` on; x: what comes in there.
-void update(const Layer& layer, const Step& step, const float* x, int64_t n, const float* delta, int64_t begin,
-            int64_t count) {
-    const auto chunk = step.plain ? update_chunk<true> : update_chunk<false>;
+// The step of `count` rows of weights from `begin` on; given.x: what comes in there.
+void update(const Layer& layer, const Step& step, const Given& given, int64_t begin, int64_t count) {
     const int64_t o = begin * layer.stride;
-    chunk(step, x, n, delta, layer.stride, count, layer.weight + o, layer.velocity + o,
-          layer.drift ? layer.drift + o : nullptr, layer.vectors);
+    update_chunk(step, given, layer.stride, count, layer.weight + o, layer.velocity + o,
+                 layer.drift ? layer.drift + o : nullptr, layer.vectors);
 }
 
 // Delta of the layer below, in the place of its slopes, then this layer's step: one sweep over its weights.
@@ -185,7 +201,7 @@ void backward(const Layer& layer, const Layer& below, float* delta_below, const 
             if (layer.vectors == 1) backward_few(layer.slope, n, weights, layer.stride, delta_below + k, below.stride);
             else backward_many(layer.slope, n, weights, layer.stride, layer.vectors, delta_below + k, below.stride);
         }
-        update(layer, step, layer.held + begin * n, n, layer.slope, begin, end - begin);
+        update(layer, step, {layer.held + begin * n, layer.slope, n, 0}, begin, end - begin);
     }
 }
 

@@ -27,9 +27,8 @@ template <int WIDTH>
 void sparse_update(const Step& step, uint64_t mask, const float* x, const float* delta, int64_t stride,
                    float* w, float* v) {
     Vector sum[WIDTH] = {};
-    const float keep = step.keep, through = step.through;
     if (step.plain)
-        UNROLL for (int j = 0; j < WIDTH; ++j) sum[j] = keep * load(v + j * LANES);
+        UNROLL for (int j = 0; j < WIDTH; ++j) sum[j] = load(v + j * LANES);
     for (; mask; mask &= mask - 1) {
         const int64_t r = __builtin_ctzll(mask);
         const float value = x[r], *error = delta + r * stride;
@@ -39,8 +38,10 @@ void sparse_update(const Step& step, uint64_t mask, const float* x, const float*
         UNROLL for (int j = 0; j < WIDTH; ++j) descend(step, sum[j], w + j * LANES, v + j * LANES, nullptr);
         return;
     }
-    UNROLL for (int j = 0; j < WIDTH; ++j) store(w + j * LANES, load(w + j * LANES) - through * sum[j]);
-    UNROLL for (int j = 0; j < WIDTH; ++j) store(v + j * LANES, sum[j]);
+    Vector next[WIDTH];
+    UNROLL for (int j = 0; j < WIDTH; ++j) next[j] = step.keep * sum[j];
+    UNROLL for (int j = 0; j < WIDTH; ++j) store(w + j * LANES, load(w + j * LANES) - sum[j]);
+    UNROLL for (int j = 0; j < WIDTH; ++j) store(v + j * LANES, next[j]);
 }
 
 template <int WIDTH = WIDEST, class... Rest>

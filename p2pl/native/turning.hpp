@@ -100,17 +100,17 @@ INLINE void store_some(float* to, Vector value, int64_t some) {
     else memcpy(to, &value, 4 * some);
 }
 
-// to[c][r] = from[r][c] for a tile of `rows` times `columns`, each at most LANES. A whole row of `to` is written if
-// `padded`: what is beyond is zero.
+// to[c][r] = unit from[r][c] for a tile of `rows` times `columns`, each at most LANES. A whole row of `to` is written
+// if `padded`: what is beyond is zero.
 INLINE void transpose_tile(const float* from, int64_t from_stride, float* to, int64_t to_stride, int64_t rows,
-                           int64_t columns, bool padded) {
+                           int64_t columns, bool padded, float unit) {
     Vector tile[LANES] = {};
     for (int64_t i = 0; i < rows; ++i) {
         const float* place = from + i * from_stride;
         tile[i] = columns == LANES ? load(place) : load_some(place, columns);
     }
     turn(tile);
-    for (int64_t i = 0; i < columns; ++i) store_some(to + i * to_stride, tile[i], padded ? LANES : rows);
+    for (int64_t i = 0; i < columns; ++i) store_some(to + i * to_stride, unit * tile[i], padded ? LANES : rows);
 }
 
 // Stores past the caches, and what must follow them before others may read.
@@ -139,24 +139,26 @@ INLINE void stream_all(const float* from, float* to, int64_t count) {
 
 INLINE int64_t at_most_lanes(int64_t count) { return count < LANES ? count : LANES; }
 
-// Weights (out, in), as the caller has them, to scratch (in, stride), and back: LANES of the caller's rows at a time,
+// `unit` times weights (out, in), as the caller has them, to scratch (in, stride), and back: LANES of the caller's rows
+// at a time,
 // by way of `near` (LANES, in, and a line). Far memory is fast where it is passed through in one go, not tile by tile.
-void weights_in(const float* from, float* to, float* near, int64_t out, int64_t in, int64_t stride) {
+void weights_in(const float* from, float* to, float* near, int64_t out, int64_t in, int64_t stride, float unit) {
     for (int64_t o = 0; o < out; o += LANES) {
         const int64_t rows = at_most_lanes(out - o);
         memcpy(near, from + o * in, 4 * rows * in);
         for (int64_t k = 0; k < in; k += LANES)
-            transpose_tile(near + k, in, to + k * stride + o, stride, rows, at_most_lanes(in - k), true);
+            transpose_tile(near + k, in, to + k * stride + o, stride, rows, at_most_lanes(in - k), true, unit);
     }
 }
 
 // `past`: by stores past the caches, which do not read first what they overwrite.
-void weights_out(const float* from, float* to, float* near, int64_t out, int64_t in, int64_t stride, bool past) {
+void weights_out(const float* from, float* to, float* near, int64_t out, int64_t in, int64_t stride, float unit,
+                 bool past) {
     for (int64_t o = 0; o < out; o += LANES, to += LANES * in) {
         const int64_t rows = at_most_lanes(out - o);
         float* here = near + reinterpret_cast<uintptr_t>(to) / 4 % LINE;  // where lines begin as they do there
         for (int64_t k = 0; k < in; k += LANES)
-            transpose_tile(from + k * stride + o, stride, here + k, in, at_most_lanes(in - k), rows, false);
+            transpose_tile(from + k * stride + o, stride, here + k, in, at_most_lanes(in - k), rows, false, unit);
         if (past) stream_all(here, to, rows * in);
         else memcpy(to, here, 4 * rows * in);
     }
