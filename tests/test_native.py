@@ -1,116 +1,18 @@
 """The native engine against a plain loop of torch in float64, with every option."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
+from autograd_loop import OPTIONS, check, learners_of, problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from p2pl.batched import BatchedMLP
 from p2pl.groups import Training
-from p2pl.local_data import LocalData
-from p2pl.models.mlp import ACTIVATIONS, MLP
+from p2pl.models.mlp import ACTIVATIONS
 from p2pl.native.learner import NativeLearner, Samples, apart_from
 from p2pl.training import LocalWork, TorchLearner
-
-VALUES = {
-    "relu": torch.relu,
-    "tanh": torch.tanh,
-    "erf": torch.erf,
-    "gelu": F.gelu,
-    "sigmoid": torch.sigmoid,
-    "identity": lambda z: z,
-}
-
-
-def problem(sizes, widths, training, density=1.0, values=False, base=0.0, **options):
-    """A module, data on devices with so many samples each, and (K, P) parameters, velocities and drifts.
-
-    density: what share of the inputs is not `base`.
-    """
-    rng = np.random.default_rng(3)
-    torch.manual_seed(3)
-    module = MLP(widths, **options)
-    total = sum(sizes)
-    different = rng.random((total, widths[0])) < density
-    inputs = base + torch.from_numpy(rng.standard_normal((total, widths[0])) * different)
-    classes = torch.from_numpy(rng.integers(0, widths[-1], total))
-    targets = torch.from_numpy(rng.standard_normal((total, widths[-1]))).float() if values else classes
-    shards = np.split(rng.permutation(total), np.cumsum(sizes)[:-1])
-    data = LocalData(inputs.float(), targets, shards, training, 1)
-    row = torch.cat([p.detach().reshape(-1) for p in module.parameters()])
-    x, velocity, drift = (torch.randn(len(sizes), len(row)) for _ in range(3))
-    return module, data, row + 0.05 * x, 0.1 * velocity, 0.01 * drift
-
-
-def plain(module, data, loss, device, round, x, velocity, drift):
-    """One device's phase by autograd and torch.optim.SGD in float64. Also how near to zero a hidden z ever came."""
-    x, velocity = x.double(), velocity.double()
-    weights = [p.detach().double().requires_grad_() for p in module.parameters()]
-    places = [part.view_as(w) for part, w in zip(x.split([w.numel() for w in weights]), weights, strict=True)]
-    training, nearest, batches = data.training, math.inf, list(data.batches(device, round))
-    optimizer = torch.optim.SGD(
-        weights,
-        training.lr,
-        training.momentum,
-        weight_decay=training.weight_decay,
-        nesterov=training.nesterov,
-    )
-    for weight, place, speed in zip(weights, places, velocity.split([w.numel() for w in weights]), strict=True):
-        weight.data.copy_(place)
-        optimizer.state[weight]["momentum_buffer"] = speed.view_as(weight).clone()
-    for rows in batches:
-        h, each = data.inputs[rows].double(), iter(weights)
-        for layer, (scale, bias_scale) in enumerate(module.scales):
-            if layer:
-                nearest = min(nearest, h.abs().min().item() / max(1, h.abs().max().item()))
-                h = VALUES[module.activation](h)
-            h = scale * h @ next(each).T + (bias_scale * next(each) if module.layers[0].bias is not None else 0)
-        target = data.targets[rows]
-        if loss == "mse" and not target.is_floating_point():
-            target = F.one_hot(target, h.shape[1])
-        value = F.cross_entropy(h, target) if loss == "cross_entropy" else F.mse_loss(h, target.double())
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        if drift is not None:
-            for weight, part in zip(weights, drift.double().split([w.numel() for w in weights]), strict=True):
-                weight.data += part.view_as(weight) / len(batches)
-    speeds = [optimizer.state[w]["momentum_buffer"] for w in weights] if training.momentum else [velocity]
-    return *(torch.cat([t.detach().reshape(-1) for t in parts]) for parts in (weights, speeds)), nearest
-
-
-def check(learners, loss, module, data, x, velocity, drift):
-    """Every learner against the plain loop, device by device."""
-    for learner in learners:
-        found = torch.empty_like(x), torch.empty_like(velocity)
-        learner.learn((x, velocity), found, np.arange(len(x)), 2, drift)
-        for k in range(len(x)):
-            moving = None if drift is None else drift[k]
-            *expected, nearest = plain(module, data, loss, k, 2, x[k], velocity[k], moving)
-            if module.activation == "relu" and nearest < 2e-7:
-                continue  # its slope may be taken on the other side
-            for one, other, tolerance in zip(found, expected, (1e-6, 5e-6), strict=True):
-                error = (one[k].double() - other).norm() / (other.norm() + 1e-3)
-                assert error < tolerance, (learner.name, k, error)
-
-
-def learners_of(libraries, module, data, loss):
-    torch_form = TorchLearner(BatchedMLP(module, loss, module.layers[-1].out_features), data)
-    return [torch_form, *(NativeLearner(one, module, loss, data) for one in libraries)]
-
-
-OPTIONS = {
-    "plain": {},
-    "no momentum": {"momentum": 0.0},
-    "nesterov": {"momentum": 0.9, "nesterov": True},
-    "weight decay": {"weight_decay": 0.1},
-    "nesterov with weight decay": {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1},
-    "weight decay without momentum": {"momentum": 0.0, "weight_decay": 0.1},
-}
 
 
 @pytest.mark.parametrize("drifts", [False, True], ids=["", "drift"])
@@ -156,34 +58,6 @@ def test_any_shape(libraries, widths, ends, sizes, batch, rule, kind, drifts, de
     module, data, *start, drift = problem(sizes, shape, training, density, values=values, base=base, **options)
     loss = "mse" if kind == "values" else kind
     check(learners_of(libraries, module, data, loss), loss, module, data, *start, drift if drifts else None)
-
-
-@pytest.mark.parametrize("options", [*OPTIONS, "small steps"])
-@pytest.mark.parametrize(
-    ("batch", "sizes", "steps"), [(12, [28, 5], None), (1, [3, 8], None), (7, [20], 5), (13, [30], 4)]
-)
-@pytest.mark.parametrize("widths", [[784, 20, 10], [70, 33, 16, 17], [1, 1, 2], [50, 3], [65, 100, 90, 80, 10]])
-def test_batches_that_share_a_sweep(widths, batch, sizes, steps, options, libraries):
-    """Two at a time: odd numbers of steps, last batches of fewer samples, batches that are too large for it."""
-    rule = OPTIONS.get(options, {"momentum": 1e-5})  # too small a product with the rate for the plain rule's units
-    training = Training(batch_size=batch, lr=0.02, steps=steps, **rule)
-    module, data, *start, drift = problem(sizes, widths, training, activation="tanh", parametrization="ntk")
-    learners = learners_of(libraries, module, data, "cross_entropy")
-    for moves in (None, drift):
-        check(learners, "cross_entropy", module, data, *start, moves)
-
-
-def test_a_rate_of_zero_moves_velocities_alone(libraries):
-    training = Training(batch_size=3, lr=0.02)
-    module, data, x, velocity, _ = problem([9], [20, 6, 3], training, activation="tanh")
-    found = []
-    data.factors = np.zeros(2)
-    for learner in learners_of(libraries, module, data, "mse"):
-        found.append((torch.empty_like(x), torch.empty_like(velocity)))
-        learner.learn((x, velocity), found[-1], np.arange(1), 1, None)
-    for new_x, new_velocity in found:
-        assert torch.equal(new_x, x)
-        torch.testing.assert_close(new_velocity, found[0][1], rtol=1e-5, atol=1e-7)
 
 
 def test_large_batches_of_sparse_inputs_and_many_outputs(libraries):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_native import VALUES, problem
+from autograd_loop import VALUES, problem
 
 from p2pl.groups import Training
 from p2pl.models.mlp import ACTIVATIONS
