@@ -14,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version, validate
 
 from p2pl import fingerprint, lock, registry, sweep, warm
+from p2pl.table_files import extended
 from paper_figures import needs
 
 min_version("9.20")
@@ -26,7 +27,7 @@ elif "pathvars" not in config:
     raise WorkflowError("The table does not say where its results go: pathvars: {results: results/mine}")
 
 
-TABLE = sweep.extended(config)
+TABLE = extended(config)
 validate(TABLE, "config/schema.yaml")
 
 BLOCKS = sweep.index(TABLE)  # name of an experiment -> its cells

@@ -19,6 +19,7 @@ from p2pl.experiment import Experiment
 from p2pl.recorder import Recorder
 from p2pl.run import execute
 from p2pl.scenario import stage
+from p2pl.table_files import extended
 from p2pl.yaml_files import read_yaml
 from theory.predict import Way, predict
 
@@ -28,7 +29,7 @@ TURNS = 5
 
 def experiment(arm: str, units: int) -> Experiment:
     """Of the block `theory_width`, seed 0."""
-    cells = sweep.index(sweep.extended(read_yaml(TABLE)))["theory_width"]
+    cells = sweep.index(extended(read_yaml(TABLE)))["theory_width"]
     (found,) = (cell for cell in cells if cell.arm == arm and cell.labels["model.hidden"] == f"[{units}]")
     return found.experiment
 

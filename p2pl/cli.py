@@ -142,7 +142,8 @@ def data_command(options: argparse.Namespace) -> None:
 
 def collect_command(options: argparse.Namespace) -> None:
     from p2pl.results import collect
-    from p2pl.sweep import cells, read_table
+    from p2pl.sweep import cells
+    from p2pl.table_files import read_table
 
     table = read_table(options.table)
     if options.block not in table["experiments"]:

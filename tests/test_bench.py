@@ -180,10 +180,10 @@ def test_what_is_compared_runs_in_turn():
 
 
 def test_a_round_is_a_peers_own_or_an_epoch_and_a_mixing():
-    for names, wanted in (("epoch mix", ["epoch", "mix"]), ("epoch mix round", ["round"])):
-        done = []
-        acts = {name: lambda _, name=name: done.append(name) for name in names.split()}
-        suite.whole_round(type("Some", (), {**acts, "differs": "", "parameters": None})())()
+    for names, wanted in (("epoch mix parameters", ["epoch", "mix"]), ("epoch mix parameters round", ["round"])):
+        done: list[str] = []
+        acts = {name: lambda _, name=name, done=done: done.append(name) for name in names.split()}
+        suite.whole_round(type("Some", (), {**acts, "differs": ""})())()
         assert done == wanted
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pl import sweep
+from p2pl import sweep, table_files
 from p2pl.compression import Compression, kept, largest
 from p2pl.native.selecting import NativeLargest
 from p2pl.registry import SpecError, compressor
@@ -194,7 +194,7 @@ def test_a_selection_by_a_sample_is_exact_whatever_the_sample(libraries):
 
 
 def test_the_long_run_of_the_table_is_of_the_paper_s_length_and_sends_400_times_less():
-    table = sweep.read_table(Path(__file__).parent.parent / "config" / "config.yaml")
+    table = table_files.read_table(Path(__file__).parent.parent / "config" / "config.yaml")
     dense, sparse, *_ = (cell.experiment for cell in sweep.cells(table, "long_run"))
     layers = [p.numel() for p in stage(sparse).module.parameters()]
     sent = Compression(sparse.compression, layers, 0)(torch.ones(1, sum(layers)), 1, 1).bytes

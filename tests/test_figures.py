@@ -15,7 +15,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 import paper_figures
-from p2pl import results, sweep
+from p2pl import results, sweep, table_files
 from paper_figures.__main__ import draw, save
 from paper_figures.captions import among
 from paper_figures.claims import CLAIMS
@@ -25,7 +25,7 @@ from paper_figures.style import paper, words
 from theory.compare import MEASURES
 
 REPOSITORY = Path(__file__).parent.parent
-TABLE = sweep.read_table(REPOSITORY / "config" / "smoke.yaml")
+TABLE = table_files.read_table(REPOSITORY / "config" / "smoke.yaml")
 TABLES = sweep.tables(sweep.index(TABLE))
 FIGURES = paper_figures.needs()
 DIVERGED = 3  # the round before which the last seed of each block's last cell ends
@@ -208,7 +208,7 @@ def test_the_forest_needs_the_experiments_of_all_claims_and_other_figures_those_
 @pytest.mark.parametrize("name", ["config", "paper"])
 def test_every_claim_has_a_row_with_its_rule_and_a_computed_verdict(name: str, tmp_path: Path) -> None:
     """At the scales of config.yaml and paper.yaml all claims are run but those about other data."""
-    table = sweep.read_table(REPOSITORY / "config" / f"{name}.yaml")
+    table = table_files.read_table(REPOSITORY / "config" / f"{name}.yaml")
     for block in table["experiments"].values():
         block["seeds"] = block["seeds"][:2] if isinstance(block["seeds"], list) else 2
     tables = made_up_tables(tmp_path, table, diverging=False)

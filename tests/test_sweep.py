@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from p2pl import Experiment, SpecError
-from p2pl.sweep import cells, index, label, read_table
+from p2pl.sweep import cells, index, label
+from p2pl.table_files import read_table
 from p2pl.yaml_files import parse_yaml
 
 CONFIG = Path(__file__).parent.parent / "config"

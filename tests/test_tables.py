@@ -8,7 +8,8 @@ import pytest
 from p2pl import registry
 from p2pl.graph import describe
 from p2pl.network import Network
-from p2pl.sweep import cells, read_table
+from p2pl.sweep import cells
+from p2pl.table_files import read_table
 from p2pl.transmission import Transmission
 
 CONFIG = Path(__file__).parent.parent / "config"

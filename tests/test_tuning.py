@@ -11,7 +11,8 @@ from made_up import runs
 
 from p2pl import SpecError
 from p2pl.results import load
-from p2pl.sweep import index, read_table
+from p2pl.sweep import index
+from p2pl.table_files import read_table
 from p2pl.tuning import at_edges, tune
 
 LR = "training.lr"

@@ -8,7 +8,8 @@ import pytest
 from pipeline import NOTHING, REPOSITORY, files, jobs, snakemake
 
 from p2pl.results import load
-from p2pl.sweep import index, read_table
+from p2pl.sweep import index
+from p2pl.table_files import read_table
 
 
 def test_everything_is_there_and_then_nothing_is_to_be_done(copy: Path) -> None:
