@@ -30,7 +30,8 @@ void select(const Selection& selection);
 EXPORT int p2pl_supports(const char* set) {
 #ifdef P2PL_X86
     __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx2 =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi");
     if (!strcmp(set, "avx2")) return avx2;
     if (!strcmp(set, "avx512")) return avx2 && __builtin_cpu_supports("avx512f");
 #endif

@@ -20,7 +20,7 @@ FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=fas
 SETS: dict[str, list[str]] = {"portable": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     FLAGS.append("-DP2PL_X86")
-    wide = ["-mavx2", "-mfma"]
+    wide = ["-mavx2", "-mfma", "-mbmi"]
     SETS |= {"avx2": [*wide, "-mtune=haswell"]}
     SETS |= {"avx512": [*wide, "-mavx512f", "-mprefer-vector-width=512", "-mtune=skylake-avx512"]}
 UNITS: list[tuple[str, str | None]] = [(file, None) for file in ("api.cpp", "orders.cpp", "select.cpp")]

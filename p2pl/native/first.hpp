@@ -111,6 +111,7 @@ struct First {
             const float *from = job.apart + job.begins[sample], *last = job.apart + job.begins[sample + 1];
             for (; from < last; from += LINE) __builtin_prefetch(from);
             for (int64_t c = 0; c < chunks; c += 8) __builtin_prefetch(job.active + sample * chunks + c);
+            __builtin_prefetch(last - 1), __builtin_prefetch(job.active + (sample + 1) * chunks - 1);
         }
     }
 
@@ -187,9 +188,17 @@ struct First {
     }
 
     void update_sparse(const Window& batch, int64_t c, int64_t steps) const {
+        const int64_t begin = c * CHUNK, place = begin * layer.stride;
+        uint64_t classes[FEW_AT_MOST + 1] = {};  // rows by the number of their samples, 0: more
         for (uint64_t rows = batch.any[c]; rows; rows &= rows - 1) {
-            const int64_t k = c * CHUNK + __builtin_ctzll(rows);
+            const int64_t k = begin + __builtin_ctzll(rows), count = __builtin_popcountll(batch.who[k]);
             done[k] = steps;
+            classes[count > FEW_AT_MOST ? 0 : count] |= rows & -rows;
+        }
+        update_classes(step, classes, batch.who + begin, batch.value + begin * batch.n, batch.n, batch.z, layer.stride,
+                       layer.weight + place, layer.velocity + place, layer.vectors);
+        for (uint64_t rows = classes[0]; rows; rows &= rows - 1) {
+            const int64_t k = begin + __builtin_ctzll(rows);
             for (int64_t part = 0, j = 0; part < parts; ++part) {
                 const int64_t next = (part + 1) * layer.vectors / parts, o = j * LANES, place = k * layer.stride + o;
                 sparse_update_of(next - j, step, batch.who[k], batch.value + k * batch.n, batch.z + o, layer.stride,
@@ -203,6 +212,7 @@ struct First {
         const float* weight = layer.weight + c * CHUNK * layer.stride;
         for (int64_t r = 0; r < batch.n; ++r) {
             const uint64_t mask = active(batch.samples[r], c);
+            if (!mask) continue;
             for (int64_t part = 0, j = 0; part < parts; ++part) {
                 const int64_t next = (part + 1) * layer.vectors / parts, o = j * LANES;
                 sparse_forward_of(next - j, mask, batch.apart[r], weight + o, layer.stride,
