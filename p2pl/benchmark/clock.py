@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.nn import functional as F
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 from p2pl.native.library import Library, loaded, supported
 
 Task = Callable[[], object]
+Name = TypeVar("Name", bound=Hashable)
 PRODUCTS = (512, 1024)  # sizes of the square matrices whose products give the peak
 TURNS = 1_000_000  # multiply-adds of each register that give the peak
 SHORTEST = 0.02  # seconds: what takes less is repeated within one measurement
@@ -33,13 +35,13 @@ def cpu_seconds(task: Task, times: int = 1) -> float:
     return (time.process_time() - begun) / times
 
 
-def in_turn(tasks: Mapping[str, Task], seconds: float, least: int = 3, most: int = 15) -> dict[str, list[float]]:
+def in_turn(tasks: Mapping[Name, Task], seconds: float, least: int = 3, most: int = 15) -> dict[Name, list[float]]:
     """CPU seconds of every task in every repetition: as many as fit into so many seconds, `least` to `most`.
 
     Before the first, each task runs once untimed, which also tells how often a short one is to be repeated.
     """
     times = {name: max(1, round(SHORTEST / max(cpu_seconds(task), 1e-6))) for name, task in tasks.items()}
-    found: dict[str, list[float]] = {name: [] for name in tasks}
+    found: dict[Name, list[float]] = {name: [] for name in tasks}
     begun = time.monotonic()
     for repetition in range(most):
         spent = time.monotonic() - begun
@@ -55,30 +57,44 @@ def times_as_fast(own: list[float], other: list[float]) -> float:
     return median(b / a for a, b in zip(own, other, strict=True))
 
 
-def flops_per_second(seconds: float) -> tuple[float, str]:
-    """The peak of this core's float32 arithmetic, and by what it was found.
+@dataclass(frozen=True)
+class Peak:
+    """The fastest float32 arithmetic of this core: a task of so many floating-point operations, and what it is."""
+
+    task: Task
+    flops: float
+    by: str
+
+
+def peak_of_core(seconds: float) -> Peak:
+    """Found in so many seconds.
 
     By the native library, where it is built: multiply-adds in registers, with the best of all instruction sets,
-    whichever the engines use. Else as torch reaches it, the best rate of large products, by `torch.mm` (MKL, say) and
-    by oneDNN, for neither is the faster one everywhere.
+    whichever the engines use. Else large products as torch makes them, by `torch.mm` (MKL, say) or by oneDNN, for
+    neither is the faster one everywhere.
     """
     library = loaded()
-    if library is not None:
-        turns = {name: partial(Library(library.handle, name).turn_over, TURNS) for name in supported(library.handle)}
-        times = in_turn(turns, seconds)
-        rates = {name: turn() / min(times[name]) for name, turn in turns.items()}
-        fastest = max(rates, key=rates.__getitem__)
-        return rates[fastest], f"multiply-adds in registers, {fastest}"
-    best = 0.0
+    able = products() if library is None else turns(library)
+    times = in_turn({number: one.task for number, one in enumerate(able)}, seconds)
+    return max(able, key=lambda one: one.flops / min(times[able.index(one)]))
+
+
+def turns(library: Library) -> list[Peak]:
+    found = []
+    for name in supported(library.handle):
+        task = partial(Library(library.handle, name).turn_over, TURNS)
+        found.append(Peak(task, task(), f"multiply-adds in registers, {name}"))
+    return found
+
+
+def products() -> list[Peak]:
+    found = []
     for size in PRODUCTS:
         a, b = torch.randn(size, size), torch.randn(size, size)
-        tasks: dict[str, Task] = {"MKL": lambda a=a, b=b: torch.mm(a, b)}  # type: ignore[misc]
+        found.append(Peak(partial(torch.mm, a, b), 2 * size**3, "best large product"))
         if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-            c, d = a.to_mkldnn(), b.to_mkldnn()
-            tasks["oneDNN"] = lambda c=c, d=d: F.linear(c, d)  # type: ignore[misc]
-        found = in_turn(tasks, seconds / len(PRODUCTS))
-        best = max(best, 2 * size**3 / min(map(min, found.values())))
-    return best, "best large product"
+            found.append(Peak(partial(F.linear, a.to_mkldnn(), b.to_mkldnn()), 2 * size**3, "best large product"))
+    return found
 
 
 def machine() -> dict[str, Any]:

@@ -58,12 +58,12 @@ def measure(plan: Plan, found: Found, say: Say) -> dict[str, Any]:
     """All sections. say: told what is being measured now. Uses one thread of torch, and leaves it so."""
     torch.set_num_threads(1)
     say("peak of floating-point arithmetic")
-    before, by = clock.flops_per_second(min(4.0, plan.seconds / 4))
-    rows = [row for inputs in KINDS for row in epochs(plan, inputs, found, say)]
-    # Once more, for a machine that was slow for a moment must not make the engines look good.
-    peak = max(before, clock.flops_per_second(min(4.0, plan.seconds / 4))[0])
-    for row in rows:
-        row["percent_of_fma_peak"] = 100 * plan.job.flops * row["device_steps_per_second"] / peak
+    peak = clock.peak_of_core(min(4.0, plan.seconds / 4))
+    rows, rates = [], []
+    for inputs in KINDS:
+        some, rate = epochs(plan, inputs, found, peak, say)
+        rows += some
+        rates.append(rate)
     remember(plan, rows, say)
     mixing, copy = mixings(plan, found, say)
     return {
@@ -72,7 +72,8 @@ def measure(plan: Plan, found: Found, say: Say) -> dict[str, Any]:
         "rounds": [row for inputs in IN_ROUNDS for row in rounds(plan, inputs, found, say)],
         "growth": [row for by in plan.growth for row in grown(plan, by, found, say)],
         "missing": [{"engine": name, "why": why} for name, why in found.missing.items()],
-        "machine": clock.machine() | {"fma_peak_gflops": peak / 1e9, "fma_peak_by": by, "copy_gb_per_second": copy},
+        "machine": clock.machine()
+        | {"fma_peak_gflops": max(rates) / 1e9, "fma_peak_by": peak.by, "copy_gb_per_second": copy},
         "job": {name: getattr(plan.job, name) for name in ("devices", "hidden", "batch", "samples", "degree")}
         | {"parameters": plan.job.parameters, "flops_per_device_step": plan.job.flops, "tests": plan.job.tests}
         | {"memory_devices": plan.memory_devices},
@@ -84,39 +85,44 @@ def made(makers: dict[str, Maker], job: Job) -> dict[str, Peer]:
     return {name: maker(material) for name, maker in makers.items()}
 
 
-def timed(tasks: Mapping[str, clock.Task], steps: int, seconds: float) -> dict[str, Row]:
-    """Times of tasks of so many device-steps, by engine."""
-    rows = {}
-    times = in_turn(tasks, seconds)
-    for name, found in times.items():
-        rows[name] = {
+def timed(times: Mapping[str, list[float]], steps: int) -> dict[str, Row]:
+    """What a device-step takes of tasks that have so many, by engine."""
+    return {
+        name: {
             "ratio_to_plain_loop": times_as_fast(found, times[YARDSTICK]) if YARDSTICK in times else None,
             "us_per_device_step": median(found) / steps * 1e6,
             "us_best": min(found) / steps * 1e6,
             "repetitions": len(found),
         }
-    return rows
+        for name, found in times.items()
+    }
 
 
-def epochs(plan: Plan, inputs: Any, found: Found, say: Say) -> list[Row]:
-    """The standard job by all engines and peers: learning alone, and with the mixing that follows it."""
+def epochs(plan: Plan, inputs: Any, found: Found, peak: clock.Peak, say: Say) -> tuple[list[Row], float]:
+    """The standard job by all engines and peers: learning alone, and with the mixing that follows it.
+
+    Learning takes turns with the peak, too, the best rate of which is returned.
+    """
     job = replace(plan.job, inputs=inputs)
     say(f"one epoch of {job.devices} devices, {inputs} inputs")
     peers = made(dict(found.makers), job)
-    learning = timed({name: peer.epoch for name, peer in peers.items()}, job.steps, plan.seconds)
-    whole = timed({name: whole_round(peer) for name, peer in peers.items()}, job.steps, plan.seconds / 2)
+    times = in_turn({None: peak.task, **{name: peer.epoch for name, peer in peers.items()}}, plan.seconds)
+    at_peak = times.pop(None)
+    whole = timed(in_turn({name: whole_round(peer) for name, peer in peers.items()}, plan.seconds / 2), job.steps)
+    share = 100 * job.flops * job.steps / peak.flops
     return [
         {
             "engine": name,
             "inputs": inputs,
             **row,
             "device_steps_per_second": 1e6 / row["us_per_device_step"],
+            "percent_of_fma_peak": share * times_as_fast(times[name], at_peak),
             "round_us_per_device_step": whole[name]["us_per_device_step"],
             "round_ratio_to_plain_loop": whole[name]["ratio_to_plain_loop"],
             "differs": found.differs[name],
         }
-        for name, row in learning.items()
-    ]
+        for name, row in timed(times, job.steps).items()
+    ], peak.flops / min(at_peak)
 
 
 def whole_round(peer: Peer) -> clock.Task:
@@ -201,7 +207,7 @@ def grown(plan: Plan, by: str, found: Found, say: Say) -> Iterator[Row]:
         job = grown_job(plan.job, by, value)
         say(f"{by} {value}")
         tasks = {name: peer.epoch for name, peer in made(makers, job).items()}
-        for name, row in timed(tasks, job.steps, plan.seconds / 20).items():
+        for name, row in timed(in_turn(tasks, plan.seconds / 20), job.steps).items():
             yield {"by": by, "value": value, "parameters": job.parameters, "engine": name, **row}
 
 
