@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from p2pl.experiment import Experiment
+from p2pl.stats import last_phase
 
 Where = Mapping[str, Any]
 
@@ -77,8 +78,8 @@ def after_cooperation(table: pd.DataFrame, where: Where, value: str) -> pd.DataF
 
     The start is round 0: a run that diverged before it was measured again is not left out.
     """
-    found = one_run_a_seed(table, where)
-    return found[found["phase"] != "learn"].pivot(index="round", columns="seed", values=value)
+    found = last_phase(one_run_a_seed(table, where), run="seed")
+    return found.pivot(index="round", columns="seed", values=value)
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def rounds_to(table: pd.DataFrame, value: str, target: float) -> pd.DataFrame:
     """
     found = {}
     end = float(table["round"].max())
-    for seed, rows in table[table["phase"] != "learn"].sort_values("round").groupby("seed"):
+    for seed, rows in last_phase(table, run="seed").sort_values("round").groupby("seed"):
         rounds, values = rows["round"].to_numpy(float), rows[value].to_numpy(float)
         above = np.flatnonzero(values >= target)
         if not len(above):

@@ -45,10 +45,13 @@ def _quantile(confidence: float, degrees: int) -> float:
     return float(special.stdtrit(degrees, 0.5 + confidence / 2))
 
 
-def last_phase(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows at the end of each round (after cooperation, where there is any), and of the start."""
-    last = table.groupby(["run", "round"], sort=False).tail(1)
-    return last.reset_index(drop=True)
+def last_phase(table: pd.DataFrame, run: str = "run") -> pd.DataFrame:
+    """One row for each round and for the start: after cooperation, whether it ends the round or begins it.
+
+    After learning, where only that was measured. run: the column that tells runs apart.
+    """
+    cooperated = (table["phase"] == "cooperate").groupby([table[run], table["round"]]).transform("any")
+    return table[(table["phase"] != "learn") | ~cooperated].reset_index(drop=True)
 
 
 def band(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from p2pl.experiment import Experiment, overlay
 from p2pl.registry import SpecError
+from p2pl.stats import last_phase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,6 +91,6 @@ def score(rows: pd.DataFrame) -> dict[str, float | None]:
     """
     if (rows["status"] != "finished").any():
         return {"accuracy": None, "error": None}
-    finals = rows.groupby("seed")["accuracy_mean"].last().to_numpy(float)
+    finals = last_phase(rows, run="seed").groupby("seed")["accuracy_mean"].last().to_numpy(float)
     error = finals.std(ddof=1) / len(finals) ** 0.5 if len(finals) > 1 else 0.0
     return {"accuracy": float(finals.mean()), "error": float(error)}

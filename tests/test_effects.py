@@ -9,6 +9,7 @@ from made_up import runs
 
 from p2pl import Experiment
 from p2pl.effects import Difference, NotRun, PhaseGap, Recovered, RoundsRatio, Slope, rounds_to
+from p2pl.stats import last_phase
 
 
 def test_rounds_are_interpolated_and_ratios_are_of_rates():
@@ -66,6 +67,23 @@ def test_the_target_is_the_runs_own():
     table.attrs["specs"] = {"r": Experiment(evaluation={"target": 0.7}).spec()}
     own = RoundsRatio({"arm": "a"}, {"arm": "b"}).measure(table)
     assert own.values.tolist() == RoundsRatio({"arm": "a"}, {"arm": "b"}, 0.7).measure(table).values.tolist()
+
+
+@pytest.mark.parametrize("half_steps", [True, False])
+@pytest.mark.parametrize("order", [["learn", "cooperate"], ["cooperate", "learn"]])
+def test_methods_are_compared_after_cooperation_or_where_rounds_end_if_only_that_was_measured(order, half_steps):
+    table = runs([0.6, 0.7], arm="a", run="r")
+    place = table["phase"].map({"start": 0, order[0]: 0, order[1]: 1})
+    table = table.assign(place=place).sort_values(["seed", "round", "place"], kind="stable")
+    if not half_steps:
+        table = table.drop_duplicates(["seed", "round"], keep="last")
+    end = "learn" if order[1] == "learn" and not half_steps else "cooperate"
+    assert set(last_phase(table, run="seed")["phase"]) == {"start", end}
+    lower = 5 if end == "learn" else 0
+    found = Difference({"arm": "a"}, 0.5).measure(table).values
+    levels = [10 - lower - 60 * math.exp(-4), 20 - lower - 70 * math.exp(-4)]
+    assert found.tolist() == pytest.approx(levels)
+    assert RoundsRatio({"arm": "a"}, {"arm": "a"}, target=0.4).measure(table).values.tolist() == [0, 0]
 
 
 def test_the_gap_between_the_phases():
