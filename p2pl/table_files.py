@@ -50,11 +50,11 @@ def extended(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[str,
 
 def taken(names: Any, blocks: Mapping[str, Any]) -> dict[str, Any]:
     """The blocks so named."""
-    if not isinstance(names, list):
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SpecError(f"only: expected a list of experiments, got {names!r}")
     for name in names:
         if name not in blocks:
-            raise SpecError(f"only: there is no experiment '{name}'{did_you_mean(str(name), blocks)}")
+            raise SpecError(f"only: there is no experiment '{name}'{did_you_mean(name, blocks)}")
     return {name: blocks[name] for name in names}
 
 

@@ -103,6 +103,23 @@ def test_a_device_alone_gets_the_bits_that_it_gets_among_others(libraries):
                     assert torch.equal(part[others], before[others])
 
 
+@pytest.mark.parametrize("momentum", [0.5, 0.0])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("widths", [[20, 16, 10], [20, 16, 17], [20, 10], [20, 16, 16]])
+def test_a_device_that_diverges_does_no_harm_to_those_after_it(widths, loss, momentum, libraries):
+    training = Training(batch_size=4, lr=0.02, momentum=momentum)
+    module, data, x, velocity, _ = problem([12, 12, 12], widths, training)
+    x[0] *= 1e25
+    for learner in learners_of(libraries, module, data, loss)[1:]:
+        together, apart = [(torch.zeros_like(x), torch.zeros_like(x)) for _ in range(2)]
+        learner.learn((x, velocity), together, np.arange(3), 1, None)
+        learner.learn((x, velocity), apart, np.arange(1, 3), 1, None)
+        assert not together[0][0].isfinite().all()
+        for part, whole in zip(apart, together, strict=True):
+            assert whole[1:].isfinite().all()
+            assert torch.equal(part[1:], whole[1:])
+
+
 def test_models_that_fit_in_no_cache_get_the_bits_that_each_gets_alone(libraries):
     module, data, *start, _ = problem([1 + k % 3 for k in range(27)], [784, 200, 10], Training(batch_size=1))
     x, velocity = (torch.cat([torch.zeros(3), part.flatten()])[3:].view_as(part) for part in start)  # amid a line

@@ -126,6 +126,7 @@ def test_only_the_blocks_that_are_named_are_taken(tmp_path):
     for text, message in (
         (f"extends: {below}\nonly: [ee]", "no experiment 'ee'; did you mean 'e'"),
         (f"extends: {below}\nonly: e", "expected a list"),
+        (f"extends: {below}\nonly: [[e]]", "expected a list"),
         ("only: [e]\nexperiments: {e: {asks: Why}}", "no table to take them from"),
     ):
         above.write_text(text)

@@ -26,6 +26,7 @@ from p2pl.registry import SpecError
 from p2pl.results import ResultsError
 from p2pl.scenario import stage
 from p2pl.spectrum import slem
+from p2pl.stats import last_phase
 from theory.columns import averaged
 from theory.exchanges import Exchanges
 from theory.forecast import SOURCE
@@ -54,7 +55,7 @@ def check(run: Path, forecast: Path, targets: Sequence[float] = TARGETS) -> list
     known = {choice: data.load(choice) for choice in {experiment.dataset for experiment in experiments}}
     report = []
     for experiment in experiments:
-        ends, others = (table[(table["run"] == experiment.key) & (table["phase"] != "learn")] for table in (seen, said))
+        ends, others = (last_phase(table[table["run"] == experiment.key]) for table in (seen, said))
         facts = {"accuracy": gap(ends, others), "slem": slem(mean_weights(experiment, known[experiment.dataset]))}
         for target in sorted({*targets, experiment.evaluation.target}):
             place = {"run": experiment.key, "seed": experiment.seed, "target": target}

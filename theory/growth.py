@@ -66,7 +66,7 @@ def onsets(experiments: Sequence[Experiment], shares: Sequence[float], out: Path
 def growths(experiment: Experiment, rates: Sequence[float]) -> dict[float | None, float | None]:
     """The growth of a run at each of these learning rates, in their order; infinite for one that diverges."""
     half = max(1, experiment.rounds // 2)
-    asked = experiment.replace(rounds=2 * half, **{"evaluation.every": half})
+    asked = experiment.replace(rounds=2 * half, **{"evaluation.every": half, "evaluation.half_steps": True})
     with tempfile.TemporaryDirectory() as folder:
         changes = ("--set", f"training.lr={','.join(map(repr, rates))}")
         seen = run_apart(asked, Path(folder) / "runs.parquet", *changes)

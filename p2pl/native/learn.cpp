@@ -76,8 +76,10 @@ struct Device {
 
     void bring(const float* row, float* Layer::*weight, float* Layer::*bias, float unit) {
         walk(row, [&](const float* from, Layer& layer, bool is_bias) {
-            if (is_bias) scale_all(from, layer.*bias, layer.out, unit);
-            else weights_in(from, layer.*weight, near, layer.out, layer.in, layer.stride, unit);
+            if (is_bias) {  // what pads it may be left from a device whose numbers were none
+                memset(layer.*bias + layer.out, 0, 4 * (layer.stride - layer.out));
+                scale_all(from, layer.*bias, layer.out, unit);
+            } else weights_in(from, layer.*weight, near, layer.out, layer.in, layer.stride, unit);
         });
     }
 

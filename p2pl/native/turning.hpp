@@ -140,8 +140,8 @@ INLINE void stream_all(const float* from, float* to, int64_t count) {
 INLINE int64_t at_most_lanes(int64_t count) { return count < LANES ? count : LANES; }
 
 // `unit` times weights (out, in), as the caller has them, to scratch (in, stride), and back: LANES of the caller's rows
-// at a time,
-// by way of `near` (LANES, in, and a line). Far memory is fast where it is passed through in one go, not tile by tile.
+// at a time, by way of `near` (LANES, in, and a line). Far memory is fast where it is passed through in one go, not by
+// tiles.
 void weights_in(const float* from, float* to, float* near, int64_t out, int64_t in, int64_t stride, float unit) {
     for (int64_t o = 0; o < out; o += LANES) {
         const int64_t rows = at_most_lanes(out - o);
