@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.transforms import blended_transform_factory
 
-from p2pl.stats import t_interval
+from p2pl.stats import last_phase, t_interval
 from paper_figures.style import Look, words
 
 SMALL = 7  # points: the numbers inside panels
@@ -22,8 +22,8 @@ SHADES = LinearSegmentedColormap.from_list("shades", seaborn.color_palette("YlGn
 
 
 def finals(table: pd.DataFrame, value: str) -> pd.DataFrame:
-    """The last row of every run; its `value` is missing if the run diverged."""
-    last = table.groupby("run", sort=False).tail(1)
+    """The last row of every run, after cooperation as in `last_phase`; its `value` is missing if the run diverged."""
+    last = last_phase(table).groupby("run", sort=False).tail(1)
     return last.assign(**{value: last[value].where(last["status"] == "finished")})
 
 

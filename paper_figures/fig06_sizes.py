@@ -109,7 +109,7 @@ def ends(
     figure: SubFigure, table: pd.DataFrame, arms: dict[str, Experiment], looks: dict[str, Look], letters: Iterator[str]
 ) -> None:
     """Differences at the end, a row for each arm."""
-    last = table.groupby("run", sort=False).tail(1)
+    last = last_phase(table).groupby("run", sort=False).tail(1)
     last = last.assign(**{value: cells.finals(table, value)[value] for value in MEASURES})
     found = gains(last, ["arm", "seed"])
     axes = figure.subplots(1, len(MEASURES), sharey=True, sharex=True)

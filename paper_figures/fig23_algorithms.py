@@ -1,10 +1,10 @@
 """**Which algorithm learns best from devices that disagree?** **a**-**c** Test accuracy of the mean device after
-{rounds} rounds on a binary tree, a ring and the static exponential digraph of {devices} devices, for data that are
-nearly alike and data that are not (Dirichlet proportions of classes), each algorithm at the learning rate that was
-best for it on that graph, on other seeds and other images, and those that compress at their best consensus step, too;
-ranked by the harder data on the tree. A dash: the algorithm cannot run there. Marks are means over n = {seeds} seeds,
-bars their 95 % Student-t intervals. **d** What a device has sent on average on the tree, on a logarithmic axis; 10x: a
-tenth of the values, with their places.
+cooperation in the last of {rounds} rounds on a binary tree, a ring and the static exponential digraph of {devices}
+devices, for data that are nearly alike and data that are not (Dirichlet proportions of classes), each algorithm at
+the learning rate that was best for it on that graph, on other seeds and other images, and those that compress at
+their best consensus step, too; ranked by the harder data on the tree. A dash: the algorithm cannot run there. Marks
+are means over n = {seeds} seeds, bars their 95 % Student-t intervals. **d** What a device has sent on average on the
+tree, on a logarithmic axis; 10x: a tenth of the values, with their places.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ def runs(*statuses: str) -> pd.DataFrame:
     """Runs of four rounds, three megabytes a round after one for the start; seed s has accuracy .1 (s + 1) round."""
     rows = [
         {"run": f"run{seed}", "seed": seed, "status": status, "round": number, "megabytes": 1 + 3 * number,
-         "value": 0.1 * (seed + 1) * number, "a": 1, "b": seed}
+         "phase": "cooperate" if number else "start", "value": 0.1 * (seed + 1) * number, "a": 1, "b": seed}
         for seed, status in enumerate(statuses) for number in range(0, 5 if status == FINISHED else 3, 2)
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -35,6 +35,13 @@ def test_a_cell_with_a_diverged_run_has_no_mean() -> None:
     cells.whisker(ax, last["value"], 0, Look(BLUE, "-", "o"))
     assert not ax.lines
     assert [text.get_text() for text in ax.texts] == ["1 of 2 diverged"]
+
+
+def test_the_end_of_a_run_is_after_cooperation_also_where_learning_follows() -> None:
+    table = runs(FINISHED, DIVERGED)
+    later = table[table["round"] > 0].assign(phase="learn", value=0.0)
+    both = pd.concat([table, later]).sort_values(["run", "round"], kind="stable", ignore_index=True)
+    np.testing.assert_array_equal(cells.finals(both, "value")["value"], [0.4, np.nan])
 
 
 def test_a_heat_map_says_every_cell_once() -> None:

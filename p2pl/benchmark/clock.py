@@ -80,6 +80,7 @@ def peak_of_core(seconds: float) -> Peak:
 
 
 def turns(library: Library) -> list[Peak]:
+    """Multiply-adds in registers, by each instruction set that this machine has."""
     found = []
     for name in supported(library.handle):
         task = partial(Library(library.handle, name).turn_over, TURNS)
@@ -88,6 +89,7 @@ def turns(library: Library) -> list[Peak]:
 
 
 def products() -> list[Peak]:
+    """Products of square matrices of PRODUCTS, (n, n) by (n, n): 2 n^3 operations each, by both ways that torch has."""
     found = []
     for size in PRODUCTS:
         a, b = torch.randn(size, size), torch.randn(size, size)
