@@ -63,7 +63,7 @@ CASES = {
         RUNS,
     ),
     "what it imports": ("p2pl/metrics.py", lambda code: code + "\nEXTRA = 1\n", RUNS),
-    "a kernel": ("p2pl/native/kernels.hpp", lambda code: code + "// more\n", RUNS),
+    "a kernel": ("p2pl/native/forward.hpp", lambda code: code + "// more\n", RUNS),
     "the commands": ("p2pl/cli.py", lambda code: code + "\nEXTRA = 1\n", set()),
     "another file": ("p2pl/topologies/wheel_.py", lambda code: "from p2pl.registry import topology\n", set()),
     "a figure": ("paper_figures/fig01_topologies.py", lambda code: code + "\nEXTRA = 1\n", {"figure"}),

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #include "job.hpp"
-#include "kernels.hpp"
+#include "vectors.hpp"
 
 namespace {
 

@@ -160,7 +160,7 @@ struct First {
     // chunk, whose inputs are asked for meanwhile, a few at a time: not many misses can be under way, and weights miss.
     void sweep_chunk(const Window* before, const Window* next, int64_t c, Range coming, int64_t at) const {
         const int64_t begin = c * CHUNK, count = end(c) - begin, asked = coming.end - coming.begin;
-        const int64_t pace = 2 * (before && many(before->n, layer.vectors) ? MOST_ROWS : FEW_ROWS);
+        const int64_t pace = 2 * (before && many(before->n, layer.out) ? MOST_ROWS : FEW_ROWS);
         for (int64_t k = 0, r = 0; k < count; k += pace) {
             const int64_t some = count - k < pace ? count - k : pace;
             for (; r * count < asked * (k + some); ++r) expect(job.order[coming.begin + r], at);
@@ -171,10 +171,10 @@ struct First {
         gather(*next, c);
         const int64_t o = begin * layer.stride, n = next->n;
         const float *x = next->chunk(c), *w = layer.weight + o, *v = layer.velocity + o;
-        forward_chunk(x, n, {w, nullptr}, count, next->z, layer.vectors, layer.stride);
-        if (next->then)
-            forward_chunk(x + n * CHUNK, next->then, {w, v}, count, next->z + n * layer.stride, layer.vectors,
-                          layer.stride);
+        forward_chunk({x, n, {w, nullptr}, count, next->z, layer.stride}, layer.out);
+        if (!next->then) return;
+        float* z = next->z + n * layer.stride;
+        forward_chunk({x + n * CHUNK, next->then, {w, v}, count, z, layer.stride}, layer.out);
     }
 
     // The same of sparse inputs.

@@ -1,11 +1,9 @@
 // exp, erf and tanh of whole vectors, for all floats and without branches: a number's result does not depend on where
 // it stands. Greatest relative errors found: exp 1.0e-7 (1.2 units in the last place), erf 4.1e-7, tanh 3.4e-7.
 #pragma once
-#include "kernels.hpp"
+#include "vectors.hpp"
 
 namespace {
-
-INLINE Vector all(float value) { return value - Vector{}; }
 
 // c[0] + c[1] x + ... + c[N - 1] x^(N - 1)
 template <int N> INLINE Vector polynomial(const float (&c)[N], Vector x) {

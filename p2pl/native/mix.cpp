@@ -6,7 +6,7 @@
 //
 // Compiled once for each instruction set, in a namespace P2PL_SET of its own.
 #include "job.hpp"
-#include "kernels.hpp"
+#include "vectors.hpp"
 #ifdef __AVX2__
 #include "far.hpp"
 #endif

@@ -2,9 +2,11 @@
 #pragma once
 #include <math.h>
 
+#include "forward.hpp"
 #include "functions.hpp"
 #include "job.hpp"
 #include "turning.hpp"
+#include "update.hpp"
 
 namespace {
 
@@ -168,8 +170,8 @@ void forward(const Layer& layer, int64_t n) {
     memset(layer.slope, 0, 4 * n * layer.stride);
     for (int64_t begin = 0; begin < layer.in; begin += CHUNK) {
         const int64_t count = layer.in - begin < CHUNK ? layer.in - begin : CHUNK;
-        forward_chunk(layer.held + begin * n, n, {layer.weight + begin * layer.stride}, count, layer.slope,
-                      layer.vectors, layer.stride);
+        const Weights weights{layer.weight + begin * layer.stride, nullptr};
+        forward_chunk({layer.held + begin * n, n, weights, count, layer.slope, layer.stride}, layer.out);
     }
 }
 
@@ -187,9 +189,8 @@ void update_bias(const Layer& layer, const Step& step, bool has_bias, float* del
 
 // The step of `count` rows of weights from `begin` on; given.x: what comes in there.
 void update(const Layer& layer, const Step& step, const Given& given, int64_t begin, int64_t count) {
-    const int64_t o = begin * layer.stride;
-    update_chunk(step, given, layer.stride, count, layer.weight + o, layer.velocity + o,
-                 layer.drift ? layer.drift + o : nullptr, layer.vectors);
+    const Rows rows{layer.weight, layer.velocity, layer.drift, layer.stride};
+    update_chunk(step, given, rows.at(begin, 0), count, layer.out);
 }
 
 // Delta of the layer below, in the place of its slopes, then this layer's step: one sweep over its weights.

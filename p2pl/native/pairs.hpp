@@ -71,7 +71,7 @@ Batch second(const Window& window, const Layer& layer, float* products) {
             inner_some<SIDE, SIDE>(window.then - i, window.n - j, then + i * CHUNK, first + j * CHUNK, layer.in,
                                    window.all() * CHUNK, products + i * CHUNK + j);
     const Batch batch{window.then, window.samples + window.n, window.z + window.n * layer.stride};
-    forward_chunk(products, window.then, {window.z, nullptr}, window.n, batch.z, layer.vectors, layer.stride);
+    forward_chunk({products, window.then, {window.z, nullptr}, window.n, batch.z, layer.stride}, layer.out);
     return batch;
 }
 

@@ -1,7 +1,7 @@
 // The most floating-point operations a second that an instruction set has: a <- a x + y in registers, nothing else.
 //
 // Compiled once for each instruction set, in a namespace P2PL_SET of its own.
-#include "kernels.hpp"
+#include "vectors.hpp"
 
 namespace P2PL_SET {
 

@@ -1,7 +1,7 @@
 // The first layer on inputs of which most are zero: only the others are multiplied. A mask has a bit for each of the
 // inputs of a chunk (forward), or for each sample of the batch (update).
 #pragma once
-#include "kernels.hpp"
+#include "update.hpp"
 
 namespace {
 

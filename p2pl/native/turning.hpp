@@ -5,45 +5,9 @@
 #ifdef __AVX2__
 #include <immintrin.h>
 #endif
-#include <string.h>
-
-#include "kernels.hpp"
+#include "vectors.hpp"
 
 namespace {
-
-#ifdef __clang__
-template <int... I> struct Lanes {};
-template <int N, int... I> struct Count : Count<N - 1, N - 1, I...> {};
-template <int... I> struct Count<0, I...> { typedef Lanes<I...> type; };
-template <int... I> INLINE Vector pick_low(Vector a, Vector b, Lanes<I...>) {
-    return __builtin_shufflevector(a, b, (I / 2 + I % 2 * LANES)...);
-}
-template <int... I> INLINE Vector pick_high(Vector a, Vector b, Lanes<I...>) {
-    return __builtin_shufflevector(a, b, (LANES / 2 + I / 2 + I % 2 * LANES)...);
-}
-INLINE Vector low(Vector a, Vector b) { return pick_low(a, b, Count<LANES>::type()); }
-INLINE Vector high(Vector a, Vector b) { return pick_high(a, b, Count<LANES>::type()); }
-#else
-INLINE Integers places(int first) {
-    Integers at = {};
-    UNROLL for (int i = 0; i < LANES; ++i) at[i] = first + i / 2 + i % 2 * LANES;
-    return at;
-}
-INLINE Vector low(Vector a, Vector b) { return __builtin_shuffle(a, b, places(0)); }            // a0 b0 a1 b1 ...
-INLINE Vector high(Vector a, Vector b) { return __builtin_shuffle(a, b, places(LANES / 2)); }  // the upper halves
-#endif
-
-INLINE Integers lanes() {
-    Integers at = {};
-    UNROLL for (int i = 0; i < LANES; ++i) at[i] = i;
-    return at;
-}
-
-// A vector each of whose lanes is all lanes of v together.
-template <class Join> INLINE Vector over_lanes(Vector v, Join join) {
-    UNROLL for (int some = 1; some < LANES; some *= 2) v = join(low(v, v), high(v, v));
-    return v;
-}
 
 // A square tile of registers, transposed: each pass interleaves its upper half with its lower.
 INLINE void turn(Vector (&tile)[LANES]) {
@@ -100,17 +64,26 @@ INLINE void store_some(float* to, Vector value, int64_t some) {
     else memcpy(to, &value, 4 * some);
 }
 
-// to[c][r] = unit from[r][c] for a tile of `rows` times `columns`, each at most LANES. A whole row of `to` is written
-// if `padded`: what is beyond is zero.
-INLINE void transpose_tile(const float* from, int64_t from_stride, float* to, int64_t to_stride, int64_t rows,
-                           int64_t columns, bool padded, float unit) {
+// to[c][r] = unit from[r][c] for a tile of `rows` times `columns`, each at most LANES; WHOLE: both are, and so the tile
+// stays in registers. A whole row of `to` is written if `padded`: what is beyond is zero.
+template <bool WHOLE>
+void transpose(const float* from, int64_t from_stride, float* to, int64_t to_stride, int64_t rows, int64_t columns,
+               bool padded, float unit) {
     Vector tile[LANES] = {};
-    for (int64_t i = 0; i < rows; ++i) {
+    if (WHOLE) rows = columns = LANES;
+    UNROLL for (int i = 0; i < LANES; ++i) {
         const float* place = from + i * from_stride;
-        tile[i] = columns == LANES ? load(place) : load_some(place, columns);
+        if (i < rows) tile[i] = columns == LANES ? load(place) : load_some(place, columns);
     }
     turn(tile);
-    for (int64_t i = 0; i < columns; ++i) store_some(to + i * to_stride, unit * tile[i], padded ? LANES : rows);
+    UNROLL for (int i = 0; i < LANES; ++i)
+        if (i < columns) store_some(to + i * to_stride, unit * tile[i], padded ? LANES : rows);
+}
+
+INLINE void transpose_tile(const float* from, int64_t from_stride, float* to, int64_t to_stride, int64_t rows,
+                           int64_t columns, bool padded, float unit) {
+    const auto tile = rows == LANES && columns == LANES ? transpose<true> : transpose<false>;
+    tile(from, from_stride, to, to_stride, rows, columns, padded, unit);
 }
 
 // Stores past the caches, and what must follow them before others may read.
