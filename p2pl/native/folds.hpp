@@ -10,13 +10,13 @@ namespace {
 // The vector of rows at `from`, `stride` apart.
 template <int FOLD> INLINE Vector rows_at(const float* from, int64_t stride) {
     if constexpr (FOLD == 1) return load(from);
-    else return low(load(from), load(from + stride));
+    else return shuffle<JOIN, 0>(load(from), load(from + stride));
 }
 
 // Back to where it came from; beyond a half row are zeros.
 template <int FOLD> INLINE void put_rows(float* to, int64_t stride, Vector value) {
     if constexpr (FOLD == 1) store(to, value);
-    else store(to, every_other<0>(value)), store(to + stride, every_other<1>(value));
+    else store(to, shuffle<SPLIT, 0>(value, Vector{})), store(to + stride, shuffle<SPLIT, 1>(value, Vector{}));
 }
 
 // What such rows are multiplied with: FOLD inputs, one after another.
@@ -28,9 +28,11 @@ template <int FOLD> INLINE Vector inputs_at(const float* x) {
 }
 
 // Errors of the outputs, for all rows of a vector; and a row of sums over them.
-template <int FOLD> INLINE Vector for_rows(Vector errors) { return FOLD == 1 ? errors : low(errors, errors); }
+template <int FOLD> INLINE Vector for_rows(Vector errors) {
+    return FOLD == 1 ? errors : shuffle<JOIN, 0>(errors, errors);
+}
 template <int FOLD> INLINE Vector over_rows(Vector sum) {
-    return FOLD == 1 ? sum : every_other<0>(sum) + every_other<1>(sum);
+    return FOLD == 1 ? sum : shuffle<SPLIT, 0>(sum, Vector{}) + shuffle<SPLIT, 1>(sum, Vector{});
 }
 
 // The vectors of a row of `out` weights: whole ones, and perhaps a last one that is to be folded.

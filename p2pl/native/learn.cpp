@@ -1,6 +1,6 @@
 // The learning phase of each device in turn: its parameters move to scratch memory, all its steps are done there, and
-// they move on to where the new ones belong. (Or its outputs alone, see answers.hpp.) One step, t, over a batch of n
-// samples:
+// as those of the next device come, they leave for where the new ones belong. (Or its outputs alone, see answers.hpp.)
+// One step, t, over a batch of n samples:
 //
 //   first layer   sweep over the weights, a chunk of inputs at a time: update t - 1, then forward t
 //                 (small batches by twos: update t - 2 and t - 1, then forward t and t + 1)
@@ -41,7 +41,7 @@ struct Device {
     const Job& job;
     const Step step;
     Layer* layers;
-    float* near;     // (LANES, inputs of the widest layer) weights on their way
+    float* near;     // (LANES, inputs of the widest layer) weights that leave
     const bool far;  // the models of all devices fit in no cache
     First first;
     Window windows[2];
@@ -59,28 +59,36 @@ struct Device {
         first.take(arena, steps);
     }
 
-    static void scale_all(const float* from, float* to, int64_t count, float unit) {
-        for (int64_t i = 0; i < count; ++i) to[i] = unit * from[i];
-    }
-
-    // Calls move(the caller's numbers, layer, whether they are its biases) for all parts of a row of parameters.
-    template <class Row, class Move> void walk(Row row, Move move) {
-        for (int64_t l = 0; l < job.layers; ++l) {
-            move(row, layers[l], false);
-            row += layers[l].in * layers[l].out;
+    // Moves all parts of a row of parameters, in torch's order, to these places in the layers, and from there.
+    void move(Passage way, float* Layer::*weight, float* Layer::*bias) {
+        for (int64_t l = 0; (way.from || way.to) && l < job.layers; ++l) {
+            Layer& layer = layers[l];
+            move_weights(way, layer.*weight, near, layer.out, layer.in, layer.stride);
+            way = way.after(layer.in * layer.out);
             if (!job.bias) continue;
-            move(row, layers[l], true);
-            row += layers[l].out;
+            move_bias(way, layer.*bias, layer.out, layer.stride);
+            way = way.after(layer.out);
         }
     }
 
-    void bring(const float* row, float* Layer::*weight, float* Layer::*bias, float unit) {
-        walk(row, [&](const float* from, Layer& layer, bool is_bias) {
-            if (is_bias) {  // what pads it may be left from a device whose numbers were none
-                memset(layer.*bias + layer.out, 0, 4 * (layer.stride - layer.out));
-                scale_all(from, layer.*bias, layer.out, unit);
-            } else weights_in(from, layer.*weight, near, layer.out, layer.in, layer.stride, unit);
-        });
+    int64_t row(int64_t device) const { return job.rows[device] * job.parameters; }
+    int64_t steps(int64_t device) const { return job.first[device + 1] - job.first[device]; }
+    float unit(int64_t device) const { return steps(device) ? step.unit : 1; }
+
+    // What one device has learned goes where it belongs, and another one takes its place; -1: none.
+    void change(int64_t leaving, int64_t coming) {
+        Passage x{nullptr, nullptr, 1, 1, far}, velocity = x;
+        if (leaving >= 0) {
+            x.to = job.new_x + row(leaving), velocity.to = job.new_velocity + row(leaving);
+            velocity.leaving = 1 / unit(leaving);
+        }
+        if (coming >= 0) {
+            x.from = job.x + row(coming), velocity.from = job.velocity ? job.velocity + row(coming) : nullptr;
+            velocity.arriving = unit(coming);
+        }
+        move(x, &Layer::weight, &Layer::bias);
+        move(velocity, &Layer::velocity, &Layer::bias_velocity);
+        if (!job.velocity) stop();
     }
 
     // All velocities become zero.
@@ -91,21 +99,10 @@ struct Device {
         }
     }
 
-    void take_back(float* row, float* Layer::*weight, float* Layer::*bias, float unit) {
-        walk(row, [&](float* to, Layer& layer, bool is_bias) {
-            if (is_bias) scale_all(layer.*bias, to, layer.out, unit);
-            else weights_out(layer.*weight, to, near, layer.out, layer.in, layer.stride, unit, far);
-        });
-    }
-
     // An equal part of a device's drift for each of its steps.
-    void bring_drift(const float* row, int64_t steps) {
-        bring(row, &Layer::drift, &Layer::bias_drift, 1);
-        for (int64_t l = 0; l < job.layers; ++l) {
-            const Layer& layer = layers[l];
-            for (int64_t i = 0; i < layer.in * layer.stride; ++i) layer.drift[i] /= static_cast<float>(steps);
-            for (int64_t o = 0; o < layer.out; ++o) layer.bias_drift[o] /= static_cast<float>(steps);
-        }
+    void bring_drift(int64_t device) {
+        const float share = 1 / static_cast<float>(steps(device));
+        move({job.drift + row(device), nullptr, share, 1, false}, &Layer::drift, &Layer::bias_drift);
     }
 
     // From z of the first layer to z of the last; its rows.
@@ -145,13 +142,8 @@ struct Device {
     void pass(const Batch& batch) { downwards(batch, upwards(batch)); }
 
     void learn(int64_t device) {
-        const int64_t begin = job.first[device], last = job.first[device + 1], steps = last - begin;
-        const int64_t place = job.rows[device] * job.parameters;
-        bring(job.x + place, &Layer::weight, &Layer::bias, 1);
-        const float unit = steps ? step.unit : 1;
-        if (job.velocity) bring(job.velocity + place, &Layer::velocity, &Layer::bias_velocity, unit);
-        else stop();
-        if (job.drift) bring_drift(job.drift + place, steps);
+        const int64_t begin = job.first[device], last = job.first[device + 1];
+        if (job.drift) bring_drift(device);
         first.begin(begin, last);
         const Window* before = nullptr;
         int64_t t = begin, sweeps = 0;
@@ -164,15 +156,18 @@ struct Device {
             if (now.then) pass(second(now, layers[0], first.products));
             before = &now, t = next;
         }
-        if (steps) first.sweep(before, nullptr, steps, sweeps, {});
-        first.end_after(steps);
-        take_back(job.new_x + place, &Layer::weight, &Layer::bias, 1);
-        take_back(job.new_velocity + place, &Layer::velocity, &Layer::bias_velocity, 1 / unit);
+        if (before) first.sweep(before, nullptr, last - begin, sweeps, {});
+        first.end_after(last - begin);
+    }
+
+    void learn_all() {
+        for (int64_t i = 0; i < job.devices; ++i) change(i - 1, i), learn(i);
+        change(job.devices - 1, -1);
     }
 
     // The outputs for all samples of the job's batches, which all devices share.
     void answer(int64_t device) {
-        bring(job.x + job.rows[device] * job.parameters, &Layer::weight, &Layer::bias, 1);
+        move({job.x + row(device), nullptr, 1, 1, false}, &Layer::weight, &Layer::bias);
         if (job.active && job.base != 0) first.common.begin(layers[0]);
         float* out = job.out + device * job.cuts[job.first[1]] * job.widths[job.layers];
         for (int64_t t = job.first[0]; t < job.first[1]; ++t) {
@@ -213,7 +208,8 @@ int learn(const Job& job) {
         memset(memory, 0, size);  // what pads rows to whole vectors is zero, and stays so
         arena = {memory};
         device.take(arena, samples, steps);
-        for (int64_t i = 0; i < job.devices; ++i) job.out ? device.answer(i) : device.learn(i);
+        if (!job.out) device.learn_all();
+        for (int64_t i = 0; job.out && i < job.devices; ++i) device.answer(i);
         end_streams();
         free(memory);
     }

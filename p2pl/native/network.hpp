@@ -5,7 +5,7 @@
 #include "forward.hpp"
 #include "functions.hpp"
 #include "job.hpp"
-#include "turning.hpp"
+#include "moving.hpp"
 #include "update.hpp"
 
 namespace {

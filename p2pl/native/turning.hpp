@@ -1,30 +1,37 @@
-// What needs lanes to change places: the backward product, and moving weights between the caller's layout and ours.
+// What needs lanes to change places: tiles that are transposed, and the backward product.
 //
 //   backward  B[n][k] = sum_o D[n][o] W[k][o]
 #pragma once
-#ifdef __AVX2__
-#include <immintrin.h>
-#endif
 #include "vectors.hpp"
 
 namespace {
 
-// A square tile of registers, transposed: each pass interleaves its upper half with its lower.
-INLINE void turn(Vector (&tile)[LANES]) {
-    UNROLL for (int pass = 1; pass < LANES; pass *= 2) {
-        Vector next[LANES];
-        UNROLL for (int i = 0; i < LANES / 2; ++i) {
-            next[2 * i] = low(tile[i], tile[i + LANES / 2]);
-            next[2 * i + 1] = high(tile[i], tile[i + LANES / 2]);
-        }
-        UNROLL for (int i = 0; i < LANES; ++i) tile[i] = next[i];
+// Tiles number i and i + APART, for all such pairs, change what `KIND` says.
+template <Shuffle KIND, int APART> INLINE void turn_pairs(Vector (&tile)[LANES]) {
+    UNROLL for (int i = 0; i < LANES; ++i) {
+        if (i & APART) continue;
+        const Vector a = tile[i], b = tile[i + APART];
+        tile[i] = shuffle<KIND, 0>(a, b), tile[i + APART] = shuffle<KIND, 1>(a, b);
     }
 }
 
-// One vector whose lane i is the sum over the lanes of v[i]: `turn`, adding instead of keeping both.
+// A square tile of registers, transposed: first pieces of four by four lanes, which costs least, then the pieces.
+INLINE void turn(Vector (&tile)[LANES]) {
+    turn_pairs<ONES, 1>(tile);
+    turn_pairs<TWOS, 2>(tile);
+    UNROLL for (int i = 1; i < LANES; i += 4) {  // of each four now the second and the third are in each other's place
+        const Vector a = tile[i];
+        tile[i] = tile[i + 1], tile[i + 1] = a;
+    }
+    if constexpr (LANES > 4) turn_pairs<FOURS, 4>(tile);
+    if constexpr (LANES > 8) turn_pairs<FOURS, 8>(tile);
+}
+
+// One vector whose lane i is the sum over the lanes of v[i].
 INLINE Vector sums(Vector (&v)[LANES]) {
     UNROLL for (int half = LANES / 2; half; half /= 2)
-        UNROLL for (int i = 0; i < half; ++i) v[i] = low(v[i], v[i + half]) + high(v[i], v[i + half]);
+        UNROLL for (int i = 0; i < half; ++i)
+            v[i] = shuffle<JOIN, 0>(v[i], v[i + half]) + shuffle<JOIN, 1>(v[i], v[i + half]);
     return v[0];
 }
 
@@ -86,55 +93,6 @@ INLINE void transpose_tile(const float* from, int64_t from_stride, float* to, in
     tile(from, from_stride, to, to_stride, rows, columns, padded, unit);
 }
 
-// Stores past the caches, and what must follow them before others may read.
-#if defined(__AVX512F__)
-INLINE void stream(float* to, Vector value) { _mm512_stream_ps(to, reinterpret_cast<__m512>(value)); }
-#elif defined(__AVX2__)
-INLINE void stream(float* to, Vector value) { _mm256_stream_ps(to, reinterpret_cast<__m256>(value)); }
-#else
-INLINE void stream(float* to, Vector value) { store(to, value); }
-#endif
-INLINE void end_streams() {
-#ifdef __AVX2__
-    _mm_sfence();
-#endif
-}
-
-// Copies `count` numbers; from and to begin at the same place in a line.
-INLINE void stream_all(const float* from, float* to, int64_t count) {
-    const int64_t head = (LINE - reinterpret_cast<uintptr_t>(to) / 4 % LINE) % LINE;
-    int64_t i = head < count ? head : count;
-    memcpy(to, from, 4 * i);
-    for (; i + LINE <= count; i += LINE)
-        UNROLL for (int64_t j = 0; j < LINE; j += LANES) stream(to + i + j, load(from + i + j));
-    memcpy(to + i, from + i, 4 * (count - i));
-}
-
 INLINE int64_t at_most_lanes(int64_t count) { return count < LANES ? count : LANES; }
-
-// `unit` times weights (out, in), as the caller has them, to scratch (in, stride), and back: LANES of the caller's rows
-// at a time, by way of `near` (LANES, in, and a line). Far memory is fast where it is passed through in one go, not by
-// tiles.
-void weights_in(const float* from, float* to, float* near, int64_t out, int64_t in, int64_t stride, float unit) {
-    for (int64_t o = 0; o < out; o += LANES) {
-        const int64_t rows = at_most_lanes(out - o);
-        memcpy(near, from + o * in, 4 * rows * in);
-        for (int64_t k = 0; k < in; k += LANES)
-            transpose_tile(near + k, in, to + k * stride + o, stride, rows, at_most_lanes(in - k), true, unit);
-    }
-}
-
-// `past`: by stores past the caches, which do not read first what they overwrite.
-void weights_out(const float* from, float* to, float* near, int64_t out, int64_t in, int64_t stride, float unit,
-                 bool past) {
-    for (int64_t o = 0; o < out; o += LANES, to += LANES * in) {
-        const int64_t rows = at_most_lanes(out - o);
-        float* here = near + reinterpret_cast<uintptr_t>(to) / 4 % LINE;  // where lines begin as they do there
-        for (int64_t k = 0; k < in; k += LANES)
-            transpose_tile(from + k * stride + o, stride, here + k, in, at_most_lanes(in - k), rows, false, unit);
-        if (past) stream_all(here, to, rows * in);
-        else memcpy(to, here, 4 * rows * in);
-    }
-}
 
 }  // namespace

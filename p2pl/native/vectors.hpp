@@ -30,36 +30,41 @@ INLINE Vector load(const float* from) { return *reinterpret_cast<const Loose*>(f
 INLINE void store(float* to, Vector value) { *reinterpret_cast<Loose*>(to) = value; }
 INLINE Vector all(float value) { return value - Vector{}; }
 
+// How two vectors become one; HALF: which of two.
+enum Shuffle {
+    JOIN,   // a0 b0 a1 b1 ..., from the lower lanes or the upper ones
+    SPLIT,  // a0 a2 a4 ... or a1 a3 a5 ..., then b0 in all other lanes
+    ONES,   // within each four lanes a0 b0 a1 b1 or a2 b2 a3 b3
+    TWOS,   // the same: a0 a1 b0 b1 or a2 a3 b2 b3
+    FOURS   // every other four of a, then of b
+};
+
+// Which lane comes to lane i: one of a, or after LANES of b.
+template <Shuffle KIND, int HALF> constexpr int32_t source(int i) {
+    constexpr int fours = LANES > 4 ? LANES / 8 : 1;
+    if (KIND == JOIN) return i / 2 + i % 2 * LANES + HALF * LANES / 2;
+    if (KIND == SPLIT) return i < LANES / 2 ? 2 * i + HALF : LANES;
+    if (KIND == ONES) return i / 4 * 4 + i % 4 / 2 + i % 2 * LANES + HALF * 2;
+    if (KIND == TWOS) return i / 4 * 4 + i % 2 + i % 4 / 2 * LANES + HALF * 2;
+    return i / 4 % fours * 8 + HALF * 4 + i % 4 + i / 4 / fours * LANES;
+}
+
 #ifdef __clang__
 template <int... I> struct Lanes {};
 template <int N, int... I> struct Count : Count<N - 1, N - 1, I...> {};
 template <int... I> struct Count<0, I...> { typedef Lanes<I...> type; };
-template <int... I> INLINE Vector pick_low(Vector a, Vector b, Lanes<I...>) {
-    return __builtin_shufflevector(a, b, (I / 2 + I % 2 * LANES)...);
+template <Shuffle KIND, int HALF, int... I> INLINE Vector pick(Vector a, Vector b, Lanes<I...>) {
+    return __builtin_shufflevector(a, b, source<KIND, HALF>(I)...);
 }
-template <int... I> INLINE Vector pick_high(Vector a, Vector b, Lanes<I...>) {
-    return __builtin_shufflevector(a, b, (LANES / 2 + I / 2 + I % 2 * LANES)...);
+template <Shuffle KIND, int HALF> INLINE Vector shuffle(Vector a, Vector b) {
+    return pick<KIND, HALF>(a, b, Count<LANES>::type());
 }
-template <int FIRST, int... I> INLINE Vector pick_each(Vector a, Lanes<I...>) {
-    return __builtin_shufflevector(a, Vector{}, (I < LANES / 2 ? FIRST + 2 * I : LANES)...);
-}
-INLINE Vector low(Vector a, Vector b) { return pick_low(a, b, Count<LANES>::type()); }
-INLINE Vector high(Vector a, Vector b) { return pick_high(a, b, Count<LANES>::type()); }
-template <int FIRST> INLINE Vector every_other(Vector a) { return pick_each<FIRST>(a, Count<LANES>::type()); }
 #else
-INLINE Integers places(int first) {
-    Integers at = {};
-    UNROLL for (int i = 0; i < LANES; ++i) at[i] = first + i / 2 + i % 2 * LANES;
-    return at;
+template <Shuffle KIND, int HALF> INLINE Vector shuffle(Vector a, Vector b) {
+    Integers from = {};
+    UNROLL for (int i = 0; i < LANES; ++i) from[i] = source<KIND, HALF>(i);
+    return __builtin_shuffle(a, b, from);
 }
-INLINE Integers each(int first) {
-    Integers at = {};
-    UNROLL for (int i = 0; i < LANES; ++i) at[i] = i < LANES / 2 ? first + 2 * i : LANES;
-    return at;
-}
-INLINE Vector low(Vector a, Vector b) { return __builtin_shuffle(a, b, places(0)); }           // a0 b0 a1 b1 ...
-INLINE Vector high(Vector a, Vector b) { return __builtin_shuffle(a, b, places(LANES / 2)); }  // the upper halves
-template <int FIRST> INLINE Vector every_other(Vector a) { return __builtin_shuffle(a, Vector{}, each(FIRST)); }
 #endif
 
 INLINE Integers lanes() {
@@ -70,7 +75,7 @@ INLINE Integers lanes() {
 
 // A vector each of whose lanes is all lanes of v together.
 template <class Join> INLINE Vector over_lanes(Vector v, Join join) {
-    UNROLL for (int some = 1; some < LANES; some *= 2) v = join(low(v, v), high(v, v));
+    UNROLL for (int some = 1; some < LANES; some *= 2) v = join(shuffle<JOIN, 0>(v, v), shuffle<JOIN, 1>(v, v));
     return v;
 }
 
