@@ -16,7 +16,7 @@ from torch import Tensor
 from theory.products import packed, pieces, times_transposed
 
 ROWS = 440  # of a product: with fewer it is slower, with more fewer units are the same
-STEP, SIDE = 256, 64  # numbers of units, and of samples m, are multiples: oneDNN makes code for each size, in .7 ms
+STEP, SIDE = 128, 32  # numbers of units, and of samples m, are multiples: oneDNN makes code for each size, in .7 ms
 
 
 def together(outputs: int) -> tuple[int, int]:
