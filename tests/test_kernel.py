@@ -14,7 +14,7 @@ from torch.nn.utils import parameters_to_vector
 from p2pl.models.cnn import SmallCNN
 from p2pl.models.mlp import ACTIVATIONS, MLP
 from p2pl.registry import SpecError
-from theory import kernel
+from theory import gates, kernel
 from theory.jacobian import AnyModule
 from theory.kernel import form_of, ntk
 from theory.products import packed, times_transposed
@@ -107,6 +107,24 @@ def test_single_precision_by_the_wider_library_is_single_precision(sides):
     torch.testing.assert_close(found, (left.double() @ right.double().T).float(), rtol=1e-5, atol=1e-5)
     double = times_transposed(packed(left.double()), packed(right.double()))
     torch.testing.assert_close(double, left.double() @ right.double().T, rtol=1e-14, atol=1e-13)
+
+
+@pytest.mark.parametrize("activation", ["relu", "erf"])
+@pytest.mark.parametrize(("few", "step", "side"), [(1, 4, 1), (18, 4, 2), (18, 128, 32), (10**6, 4, 3)])
+def test_units_that_are_the_same_at_a_few_samples_are_summed_once(activation, few, step, side, monkeypatch):
+    """Against the Jacobian: samples near one another, between which few ReLUs of 60 change."""
+    for name, value in (("ROWS", few), ("STEP", step), ("SIDE", side)):
+        monkeypatch.setattr(gates, name, value)
+    module = MLP([6, 60, 3], activation)
+    samples = (torch.randn(3, 1, 6) + 0.1 * torch.randn(3, 4, 6)).reshape(12, 6).double()
+    others = torch.randn(5, 6).double()
+    slopes = form_of(module, vector(module), samples[:1]).features(samples).gate
+    each, once = gates.split(slopes[:4])
+    assert (len(each) + len(once) < 60) == (activation == "relu" and step == 4)
+    form = AnyModule(module, vector(module), samples[:1])
+    ours, theirs = form.features(samples), form.features(others)
+    assert close(ntk(module, vector(module), samples, samples), form.block(ours, ours).reshape(36, 36))
+    assert close(ntk(module, vector(module), samples, others), form.block(ours, theirs).reshape(36, 15))
 
 
 MEASURE = """

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from p2pl.groups import Training
 from theory.expansion import Expansion
 from theory.local import Step, U, X
+from theory.products import rows_times
 
 NARROWEST = 0.75  # of the most samples among devices that go together: what is lacking is multiplied as zeros
 
@@ -69,7 +70,7 @@ class Alike:
         power, rest, basis, along, eigenvalues = (
             part if len(some) == len(part) else part[some] for part in (*given, self.basis, values, self.values)
         )
-        along = (along.to(basis.dtype) @ basis).double()
+        along = rows_times(along.to(basis.dtype), basis).double()
         if self.kept is not None:
             speed, u = self.kept[some], self.there.index(U)
             along = torch.cat([along[:, :u], (eigenvalues * speed)[:, None], along[:, u:]], dim=1)
@@ -79,7 +80,7 @@ class Alike:
             self.kept[some], out = out[:, 1], out[:, :1]
             slots = [place for place in range(len(change)) if place != u]
             change = change[slots][:, slots]
-        return change, (out.to(basis.dtype) @ basis.transpose(1, 2)).double()
+        return change, rows_times(out.to(basis.dtype), basis.transpose(1, 2)).double()
 
     def _power(self, steps: int) -> tuple[Tensor, Tensor, Tensor]:
         """Of a phase: the slots' map (S, S), both gains by the slots' values (G, 2, S, n C), and by r (G, 2, n C)."""

@@ -6,18 +6,18 @@
 
 The slopes d_l run backwards as gradients do: d_{l-1} = (s_l W_l^T d_l) o act'(z_{l-1}). Of the last layer d is the
 identity; of the one before it d(n, c) = v_c o act'(z(n)) with v_c row c of s_L W_L, so that d(n, c) . d(m, e) is
-symmetric in c and e, and N x width numbers do in place of N x C x width. Cost: O(N M C^2 width) for each hidden layer.
+symmetric in c and e, and N x width numbers do in place of N x C x width (`theory.gates`). Cost: O(N M C^2 width) for
+each hidden layer.
 """
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
 from typing import NamedTuple, cast
 
-import torch
 from torch import Tensor, nn
 
 from p2pl.models.mlp import ACTIVATIONS, MLP
+from theory.gates import held, sums_of_pairs
 from theory.products import packed, times_transposed
 
 
@@ -52,12 +52,15 @@ class Perceptron:
             for layer, (scale, bias_scale) in zip(layers, module.scales, strict=True)
         ]
         self.outputs = layers[-1].out_features
+        self.symmetric = len(layers) <= 2
         widths = [layer.in_features for layer in layers]
         self.held = 3 * sum(widths) + 2 * self.outputs * sum(widths[1:-1]) + (self.outputs + 1) * widths[-1]
 
     def floats(self, rows: int, columns: int, averaged: bool) -> int:
-        pairs = rows * columns * (1 if averaged else self.outputs**2)
-        return (rows + columns) * self.held + 3 * pairs
+        if averaged:
+            return (rows + columns) * self.held + 3 * rows * columns
+        pairs = held(rows, self.outputs, self.weights[-1].shape[1])
+        return (rows + columns) * self.held + 3 * rows * columns * self.outputs**2 + pairs
 
     def features(self, inputs: Tensor) -> Slopes:
         h, held, gates = inputs.flatten(1), [], []
@@ -81,26 +84,23 @@ class Perceptron:
     def _inner(self, left: Slopes, right: Slopes, layer: int) -> Tensor:
         """s^2 h . h' + t^2 of one layer, (n, m)."""
         square, bias_square = self.scales[layer]
-        return left.held[layer] @ right.held[layer].T * square + bias_square
+        return times_transposed(packed(left.held[layer]), right.held[layer]) * square + bias_square
 
-    def block(self, left: Slopes, right: Slopes) -> Tensor:
-        outputs, n, m = self.outputs, len(left.held[0]), len(right.held[0])
-        total = torch.zeros(outputs, n, outputs, m, dtype=self.weights[0].dtype)
-        for layer, (ours, theirs) in enumerate(zip(left.slopes, right.slopes, strict=True)):
-            turned = times_transposed(packed(ours.flatten(0, 1)), packed(theirs.flatten(0, 1)))
-            turned = turned.view(outputs, n, outputs, m)
-            total += turned.mul_(self._inner(left, right, layer)[:, None, :])
+    def fill(self, into: Tensor, left: Slopes, right: Slopes) -> None:
+        n, c, m, _ = into.shape
         if left.gate is not None and right.gate is not None:
             inner = self._inner(left, right, len(left.slopes))
-            rows, gate, scaled = self.weights[-1], packed(right.gate), torch.empty_like(left.gate)
-            for c, e in combinations_with_replacement(range(outputs), 2):
-                torch.mul(left.gate, rows[c] * rows[e], out=scaled)
-                pair = times_transposed(packed(scaled), gate).mul_(inner)
-                total[c, :, e] += pair
-                if c != e:
-                    total[e, :, c] += pair
-        total.diagonal(dim1=0, dim2=2).add_(self._inner(left, right, len(self.weights) - 1)[:, :, None])
-        return total.permute(1, 0, 3, 2)
+            for part, rest, sums in sums_of_pairs(self.weights[-1], left.gate, right.gate):
+                sums *= inner[part, rest]
+                into[part, :, rest] = sums.permute(2, 0, 3, 1)  # few enough to be in cache
+                if left is right:
+                    into[rest, :, part] = sums.permute(3, 0, 2, 1)
+        else:
+            into.zero_()
+        for layer, (ours, theirs) in enumerate(zip(left.slopes, right.slopes, strict=True)):
+            turned = times_transposed(packed(ours.flatten(0, 1)), theirs.flatten(0, 1)).view(c, n, c, m)
+            into += turned.mul_(self._inner(left, right, layer)[:, None, :]).permute(1, 0, 3, 2)
+        into.diagonal(dim1=1, dim2=3).add_(self._inner(left, right, len(self.weights) - 1)[:, :, None])
 
     def averaged_block(self, left: Slopes, right: Slopes) -> Tensor:
         total = self._inner(left, right, len(self.weights) - 1)

@@ -107,11 +107,18 @@ class Expansion:
         found = (torch.linalg.eigh(self.gram[held, held]) for held in self.samples.held)
         return [Spectrum(values.double(), vectors.double()) for values, vectors in found]
 
-    def at_train(self, coefficients: Tensor, rows: slice = slice(None)) -> Tensor:
-        """Values (..., N C + M) by all rows of [J; E] of coefficients (..., some rows) of theta - theta_ref."""
+    def at_train(self, coefficients: Tensor) -> Tensor:
+        """Values (..., N C + M) by all rows of [J; E] of coefficients (..., N C + M) of theta - theta_ref."""
+        return (coefficients.to(self.gram.dtype) @ self.gram).double()
+
+    def learned(self, gains: Tensor) -> Tensor:
+        """The same (G, K, N C + M) of gains (G, N C), each device's at its own rows alone."""
+        held, single = self.samples.held, gains.to(self.gram.dtype).numpy()
+        values = np.empty((len(held), len(gains), len(self.gram)), single.dtype)
         with np.errstate(over="ignore", invalid="ignore"):  # what diverges does
-            known = coefficients.to(self.gram.dtype).numpy() @ self.gram[rows].numpy()  # of one row 1.3 times as fast
-        return torch.from_numpy(known).double()
+            for own, out in zip(held, values, strict=True):
+                np.matmul(single[:, own], self.gram[own].numpy(), out=out)  # of one row 1.3 times as fast as by torch
+        return torch.from_numpy(values).transpose(0, 1)
 
     def at_test(self, coefficients: Tensor, rows: slice = slice(None)) -> Tensor:
         """The same at the test samples: (..., T C)."""

@@ -109,9 +109,9 @@ class Frame:
         """What gains (G, N C) add to the training columns: coefficients at their own rows, values everywhere."""
         width, devices = len(self.expansion.gram), len(self.samples.held)
         added = torch.zeros(len(gains), devices, 2 * width, dtype=torch.float64)
+        added[:, :, width:] = self.expansion.learned(gains)
         for k, own in enumerate(self.samples.held):
             added[:, k, own] = gains[:, own]
-            added[:, k, width:] = self.expansion.at_train(gains[:, own], own)
         return dict(zip(self.gaining, added, strict=True))
 
     def at_test(self, gains: Sequence[Tensor]) -> Iterator[Slots]:

@@ -12,6 +12,8 @@ JACOBIANS = 3  # in memory while one is made
 class AnyModule:
     """Features are Jacobians, (n, C, P); see `theory.kernel.Form`."""
 
+    symmetric = False
+
     def __init__(self, module: nn.Module, parameters: Tensor, sample: Tensor) -> None:
         self.module = module
         self.learned, self.fixed = named_parameters(module, parameters)
@@ -28,6 +30,9 @@ class AnyModule:
     def features(self, inputs: Tensor) -> Tensor:
         jacobian = vmap(jacrev(self._call), in_dims=(None, 0))(self.learned, inputs)
         return torch.cat([part.detach().flatten(2) for part in jacobian.values()], dim=2)
+
+    def fill(self, into: Tensor, left: Tensor, right: Tensor) -> None:
+        into.copy_(self.block(left, right))
 
     def block(self, left: Tensor, right: Tensor) -> Tensor:
         return full_product(left, right)

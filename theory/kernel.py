@@ -10,9 +10,10 @@ samples at a time. Tests hold the first two to the last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,18 +22,24 @@ from p2pl.models.mlp import MLP
 from p2pl.registry import SpecError
 from theory.dense import Perceptron
 from theory.jacobian import AnyModule
+from theory.products import pieces
 from theory.unfolded import Unfolded
 
 MEMORY = 4 * 2**30  # bytes, where nobody says otherwise
 TILE, NARROW = 256, 32  # samples a side: beyond the first products are no faster, below the second they are slower
 OWN = 128  # at most, of a kernel that is symmetric: half of what is off its diagonal is not multiplied
+LINE = 64  # bytes of a cache line
 MODELS = 2  # copies of the parameters in memory
 
 
 class Form(Protocol):
-    """How the kernel of one kind of module is had. outputs: C."""
+    """How the kernel of one kind of module is had. outputs: C.
+
+    symmetric: whether of samples with themselves it takes half the work.
+    """
 
     outputs: int
+    symmetric: bool
 
     def floats(self, rows: int, columns: int, averaged: bool) -> int:
         """Numbers held for, and while, a block of so many samples is made, besides the result and the model."""
@@ -42,8 +49,8 @@ class Form(Protocol):
         """What the blocks of samples (n, ...) are made of."""
         ...
 
-    def block(self, left: Any, right: Any) -> Tensor:
-        """The kernel (n, C, m, C) between samples with these features."""
+    def fill(self, into: Tensor, left: Any, right: Any) -> None:
+        """Write the kernel (n, C, m, C) between samples with these features; both may be the same."""
         ...
 
     def averaged_block(self, left: Any, right: Any) -> Tensor:
@@ -83,13 +90,22 @@ def ntk(
     left_over = memory - dtype.itemsize * n * m * c * c
     if left_over < 0:
         raise SpecError(too_large(n, m, form.outputs, averaged, memory - left_over, memory))
-    result = torch.empty(n, c, m, c, dtype=dtype)
+    result = empty((n, c, m, c), dtype)
     rows, columns = tile(form, n, m, averaged, left_over // dtype.itemsize - MODELS * len(parameters))
     if left is right:
-        fill_within(result, form, left, min(rows, columns, OWN), columns, averaged)
+        rows = min(rows, columns) if form.symmetric and not averaged else min(rows, columns, OWN)
+        fill_within(result, form, left, rows, columns, averaged)
     else:
         fill_across(result, form, left, right, rows, columns, averaged)
     return result.view(n * c, m * c)
+
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """New memory, by NumPy in huge pages (see `p2pl.memory`), from where a cache line begins."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = torch.from_numpy(np.empty(size + LINE, dtype=np.uint8))
+    begin = -memory.data_ptr() % LINE
+    return memory[begin : begin + size].view(dtype).view(shape)
 
 
 def fill_across(
@@ -99,7 +115,7 @@ def fill_across(
     for some in pieces(len(right), columns):
         theirs = form.features(right[some].to(result.dtype))
         for part in pieces(len(left), rows):
-            result[part, :, some, :] = between(form, form.features(left[part].to(result.dtype)), theirs, averaged)
+            fill(result[part, :, some], form, form.features(left[part].to(result.dtype)), theirs, averaged)
         del theirs  # before the next are made
 
 
@@ -112,16 +128,19 @@ def fill_within(result: Tensor, form: Form, samples: Tensor, rows: int, columns:
             inside = parts.index(above) if above in parts else None
             ours = form.features(samples[above].to(result.dtype)) if inside is None else theirs[inside]
             for part, features in list(zip(parts, theirs, strict=True))[inside or 0 :]:
-                block = between(form, ours, features, averaged)
-                result[above, :, part, :] = block
+                block = result[above, :, part]
+                fill(block, form, ours, features, averaged)
                 if part != above:
-                    result[part, :, above, :] = block.permute(2, 3, 0, 1)
+                    result[part, :, above] = block.permute(2, 3, 0, 1)
         del theirs, ours, features
 
 
-def between(form: Form, ours: Any, theirs: Any, averaged: bool) -> Tensor:
+def fill(into: Tensor, form: Form, ours: Any, theirs: Any, averaged: bool) -> None:
     """The block, (n, C, m, C) or (n, 1, m, 1), between samples with these features."""
-    return form.averaged_block(ours, theirs)[:, None, :, None] if averaged else form.block(ours, theirs)
+    if averaged:
+        into[:, 0, :, 0] = form.averaged_block(ours, theirs)
+    else:
+        form.fill(into, ours, theirs)
 
 
 def form_of(module: nn.Module, parameters: Tensor, sample: Tensor) -> Form:
@@ -165,11 +184,6 @@ def tile(form: Form, left: int, right: int, averaged: bool, room: int) -> tuple[
         else:
             rows = -(-rows // 2)
     return rows, columns
-
-
-def pieces(end: int, size: int, begin: int = 0) -> Iterator[slice]:
-    """range(begin, end), in slices of `size`; the last may be shorter."""
-    yield from (slice(first, min(first + size, end)) for first in range(begin, end, size))
 
 
 def too_large(left: int, right: int, outputs: int, averaged: bool, wanted: int, memory: int) -> str:

@@ -60,6 +60,8 @@ class Slopes(NamedTuple):
 class Unfolded:
     """The kernel of a module at parameters (P,), some of whose layers can be unfolded; see `theory.kernel.Form`."""
 
+    symmetric = False
+
     def __init__(self, module: nn.Module, parameters: Tensor, sample: Tensor) -> None:
         self.module = module
         learned, fixed = named_parameters(module, parameters)
@@ -113,6 +115,9 @@ class Unfolded:
         layers = {path: layer.module for path, layer in self.layers.items()}
         others = {name: varied[name] for name in self.others}
         return call_with(self.module, layers, shifted, self.fixed | others, sample.unsqueeze(0))[0], seen
+
+    def fill(self, into: Tensor, left: Slopes, right: Slopes) -> None:
+        into.copy_(self.block(left, right))
 
     def block(self, left: Slopes, right: Slopes) -> Tensor:
         total = full_product(left.gradients, right.gradients)
