@@ -127,6 +127,20 @@ def test_units_that_are_the_same_at_a_few_samples_are_summed_once(activation, fe
     assert close(ntk(module, vector(module), samples, others), form.block(ours, theirs).reshape(36, 15))
 
 
+def test_neighbours_are_those_at_which_most_units_are_on_where_they_are():
+    slopes = (torch.randn(23, 50) + 0.5 * torch.randn(1, 50) > 0).double()
+    groups = gates.neighbours(slopes, 5)
+    assert torch.equal(torch.cat(groups).sort().values, torch.arange(23))
+    assert [len(group) for group in groups] == [5, 5, 5, 5, 3]
+    left = torch.arange(23)
+    for group in groups:
+        others = left[~torch.isin(left, group)]
+        differ = (slopes[left[0]] != slopes).sum(dim=1)
+        assert left[0] in group
+        assert not len(others) or differ[group].max() <= differ[others].min()
+        left = others
+
+
 MEASURE = """
 import torch
 from theory.kernel import ntk

@@ -26,16 +26,16 @@ def together(outputs: int) -> tuple[int, int]:
 
 
 def held(samples: int, outputs: int, width: int) -> int:
-    """Numbers in memory beside those of each sample: weights of pairs, and these times slopes of a few samples."""
+    """Numbers in memory beside those of each sample: weights of pairs, these times slopes of a few, distances."""
     pairs, few = together(outputs)
-    return pairs * width * (2 + 2 * min(samples, few))
+    return pairs * width * (2 + 2 * min(samples, few)) + samples * (width + 2 * samples)
 
 
-def sums_of_pairs(rows: Tensor, ours: Tensor, theirs: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
+def sums_of_pairs(rows: Tensor, ours: Tensor, theirs: Tensor) -> Iterator[tuple[slice | Tensor, slice, Tensor]]:
     """A few samples n, samples m, and the sums (C, C, n, m) between these.
 
     rows: v (C, w). ours, theirs: g (N, w) and (M, w). m are all; or, where ours is theirs, at least those from the
-    first n on: the others are the same by symmetry.
+    first n on, which then are neighbours in number: the others are the same by symmetry.
     """
     pairs, few = together(len(rows))
     first, second = torch.triu_indices(len(rows), len(rows))
@@ -43,9 +43,25 @@ def sums_of_pairs(rows: Tensor, ours: Tensor, theirs: Tensor) -> Iterator[tuple[
     number[first, second] = number[second, first] = torch.arange(pairs)
     weights = rows[first] * rows[second]
     scaled = rows.new_empty(pairs * min(few, len(ours)) * rows.shape[1])  # new memory for each product takes longer
-    for part in pieces(len(ours), few):
-        rest = slice(part.start // SIDE * SIDE if ours is theirs else 0, len(theirs))
-        yield part, rest, sums(weights, ours[part], theirs[rest], scaled)[number]
+    if ours is theirs:
+        for part in pieces(len(ours), few):
+            rest = slice(part.start // SIDE * SIDE, len(theirs))
+            yield part, rest, sums(weights, ours[part], theirs[rest], scaled)[number]
+    else:
+        for some in neighbours(ours, few):
+            yield some, slice(None), sums(weights, ours[some], theirs, scaled)[number]
+
+
+def neighbours(slopes: Tensor, few: int) -> list[Tensor]:
+    """The numbers of all samples (n, w), a few at a time: one, and those at which most units are on where its are."""
+    on = (slopes != 0).float()
+    common, left, found = on @ on.T, torch.arange(len(slopes)), []
+    apart = common.diagonal() - 2 * common  # and what is on at the one; whole numbers, so exact
+    while len(left):
+        near = apart[left[0], left].argsort(stable=True)
+        found.append(left[near[:few]])
+        left = left[near[few:].sort().values]
+    return found
 
 
 def sums(weights: Tensor, ours: Tensor, theirs: Tensor, scaled: Tensor) -> Tensor:
