@@ -127,7 +127,7 @@ def test_units_that_are_the_same_at_a_few_samples_are_summed_once(activation, fe
     assert close(ntk(module, vector(module), samples, others), form.block(ours, theirs).reshape(36, 15))
 
 
-def test_neighbours_are_those_at_which_most_units_are_on_where_they_are():
+def test_neighbours_are_those_at_which_the_fewest_units_differ():
     slopes = (torch.randn(23, 50) + 0.5 * torch.randn(1, 50) > 0).double()
     groups = gates.neighbours(slopes, 5)
     assert torch.equal(torch.cat(groups).sort().values, torch.arange(23))
@@ -139,6 +139,17 @@ def test_neighbours_are_those_at_which_most_units_are_on_where_they_are():
         assert left[0] in group
         assert not len(others) or differ[group].max() <= differ[others].min()
         left = others
+
+
+@pytest.mark.parametrize(("widths", "memory"), [([8, 1000], 2**28), ([8, 64, 300], 2**24)])
+def test_many_outputs_need_little_more_than_their_kernel(widths, memory):
+    module, samples = MLP(widths), torch.randn(3, 8).double()
+    found = ntk(module, vector(module), samples[:1], samples[1:], memory=memory)
+    form = AnyModule(module, vector(module), samples[:1])
+    some = 50  # outputs
+    ours, theirs = (form.features(part)[:, :some] for part in (samples[:1], samples[1:]))
+    block = form.block(ours, theirs)
+    assert close(found.view(1, widths[-1], 2, widths[-1])[:, :some, :, :some], block)
 
 
 MEASURE = """

@@ -59,7 +59,7 @@ class Perceptron:
     def floats(self, rows: int, columns: int, averaged: bool) -> int:
         if averaged:
             return (rows + columns) * self.held + 3 * rows * columns
-        pairs = held(rows, self.outputs, self.weights[-1].shape[1])
+        pairs = held(rows, self.outputs, self.weights[-1].shape[1]) if len(self.weights) > 1 else 0
         return (rows + columns) * self.held + 3 * rows * columns * self.outputs**2 + pairs
 
     def features(self, inputs: Tensor) -> Slopes:

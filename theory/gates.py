@@ -28,7 +28,7 @@ def together(outputs: int) -> tuple[int, int]:
 def held(samples: int, outputs: int, width: int) -> int:
     """Numbers in memory beside those of each sample: weights of pairs, these times slopes of a few, distances."""
     pairs, few = together(outputs)
-    return pairs * width * (2 + 2 * min(samples, few)) + samples * (width + 2 * samples)
+    return min(pairs, ROWS) * width * (2 + 2 * min(samples, few)) + samples * (width + 3 * samples)
 
 
 def sums_of_pairs(rows: Tensor, ours: Tensor, theirs: Tensor) -> Iterator[tuple[slice | Tensor, slice, Tensor]]:
@@ -41,19 +41,27 @@ def sums_of_pairs(rows: Tensor, ours: Tensor, theirs: Tensor) -> Iterator[tuple[
     first, second = torch.triu_indices(len(rows), len(rows))
     number = torch.empty(len(rows), len(rows), dtype=torch.int64)
     number[first, second] = number[second, first] = torch.arange(pairs)
-    weights = rows[first] * rows[second]
-    scaled = rows.new_empty(pairs * min(few, len(ours)) * rows.shape[1])  # new memory for each product takes longer
+    weights = rows[first] * rows[second] if pairs <= ROWS else None  # of many outputs that is more than the kernel
+    room = min(pairs, ROWS) * min(few, len(ours)) * rows.shape[1]
+    scaled = rows.new_empty(room)  # new memory for each product takes longer
+
+    def between(ours: Tensor, theirs: Tensor) -> Tensor:
+        if weights is not None:
+            return sums(weights, ours, theirs, scaled)[number]
+        parts = (rows[first[some]] * rows[second[some]] for some in pieces(pairs, ROWS))
+        return torch.cat([sums(part, ours, theirs, scaled) for part in parts])[number]
+
     if ours is theirs:
         for part in pieces(len(ours), few):
             rest = slice(part.start // SIDE * SIDE, len(theirs))
-            yield part, rest, sums(weights, ours[part], theirs[rest], scaled)[number]
+            yield part, rest, between(ours[part], theirs[rest])
     else:
         for some in neighbours(ours, few):
-            yield some, slice(None), sums(weights, ours[some], theirs, scaled)[number]
+            yield some, slice(None), between(ours[some], theirs)
 
 
 def neighbours(slopes: Tensor, few: int) -> list[Tensor]:
-    """The numbers of all samples (n, w), a few at a time: one, and those at which most units are on where its are."""
+    """The numbers of all samples (n, w), a few at a time: one, and those at which the fewest units switch."""
     on = (slopes != 0).float()
     common, left, found = on @ on.T, torch.arange(len(slopes)), []
     apart = common.diagonal() - 2 * common  # and what is on at the one; whole numbers, so exact
@@ -81,8 +89,8 @@ def split(ours: Tensor) -> tuple[Tensor, Tensor]:
     """
     differ, on = (ours != ours[0]).any(dim=0), ours[0] != 0
     order = torch.cat([some.nonzero()[:, 0] for some in (differ, ~differ & on, ~differ & ~on)])
-    each, all = (-(-int(some.sum()) // STEP) * STEP for some in (differ, differ | on))
-    return order[:each], order[each:all]
+    first, last = (-(-int(some.sum()) // STEP) * STEP for some in (differ, differ | on))
+    return order[:first], order[first:last]
 
 
 def columns(matrix: Tensor, some: Tensor) -> Tensor:

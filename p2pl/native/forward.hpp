@@ -79,7 +79,8 @@ struct Product {
     template <bool AHEAD> void add(int64_t out) const {
         const Vectors vectors(out);
         int64_t j = 0;
-        if (n <= most_rows(8)) strips<8, AHEAD>(j, vectors.whole);
+        if constexpr (most_rows(8) > 0)
+            if (n <= most_rows(8)) strips<8, AHEAD>(j, vectors.whole);
         if (n <= most_rows(4)) strips<4, AHEAD>(j, vectors.whole);
         strips<2, AHEAD>(j, vectors.whole);
         strips<1, AHEAD>(j, vectors.whole);

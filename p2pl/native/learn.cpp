@@ -143,7 +143,7 @@ struct Device {
 
     void learn(int64_t device) {
         const int64_t begin = job.first[device], last = job.first[device + 1];
-        if (job.drift) bring_drift(device);
+        if (job.drift && last > begin) bring_drift(device);
         first.begin(begin, last);
         const Window* before = nullptr;
         int64_t t = begin, sweeps = 0;
@@ -205,7 +205,7 @@ int learn(const Job& job) {
     const int64_t size = arena.used;
     char* memory = static_cast<char*>(aligned_alloc(64, size));
     if (memory) {
-        memset(memory, 0, size);  // what pads rows to whole vectors is zero, and stays so
+        memset(memory, 0, size);  // what pads rows to whole vectors is zero, and made so again for each device
         arena = {memory};
         device.take(arena, samples, steps);
         if (!job.out) device.learn_all();
