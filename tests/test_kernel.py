@@ -17,7 +17,7 @@ from p2pl.registry import SpecError
 from theory import gates, kernel
 from theory.jacobian import AnyModule
 from theory.kernel import form_of, ntk
-from theory.products import packed, times_transposed
+from theory.products import times_transposed
 
 
 def vector(module):
@@ -103,9 +103,9 @@ def test_a_kernel_of_one_set_is_that_of_two_equal_ones(module, tiles, averaged, 
 def test_single_precision_by_the_wider_library_is_single_precision(sides):
     n, m, w = sides
     left, right = torch.randn(n, w), torch.randn(m, w)
-    found = times_transposed(packed(left), packed(right))
+    found = times_transposed(left, right)
     torch.testing.assert_close(found, (left.double() @ right.double().T).float(), rtol=1e-5, atol=1e-5)
-    double = times_transposed(packed(left.double()), packed(right.double()))
+    double = times_transposed(left.double(), right.double())
     torch.testing.assert_close(double, left.double() @ right.double().T, rtol=1e-14, atol=1e-13)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from p2pl.models.mlp import ACTIVATIONS, MLP
 from theory.gates import held, sums_of_pairs
-from theory.products import packed, times_transposed
+from theory.products import times_transposed
 
 
 class Slopes(NamedTuple):
@@ -84,7 +84,7 @@ class Perceptron:
     def _inner(self, left: Slopes, right: Slopes, layer: int) -> Tensor:
         """s^2 h . h' + t^2 of one layer, (n, m)."""
         square, bias_square = self.scales[layer]
-        return times_transposed(packed(left.held[layer]), right.held[layer]) * square + bias_square
+        return times_transposed(left.held[layer], right.held[layer]) * square + bias_square
 
     def fill(self, into: Tensor, left: Slopes, right: Slopes) -> None:
         n, c, m, _ = into.shape
@@ -98,7 +98,7 @@ class Perceptron:
         else:
             into.zero_()
         for layer, (ours, theirs) in enumerate(zip(left.slopes, right.slopes, strict=True)):
-            turned = times_transposed(packed(ours.flatten(0, 1)), theirs.flatten(0, 1)).view(c, n, c, m)
+            turned = times_transposed(ours.flatten(0, 1), theirs.flatten(0, 1)).view(c, n, c, m)
             into += turned.mul_(self._inner(left, right, layer)[:, None, :]).permute(1, 0, 3, 2)
         into.diagonal(dim1=1, dim2=3).add_(self._inner(left, right, len(self.weights) - 1)[:, :, None])
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from theory.products import packed, pieces, times_transposed
+from theory.products import pieces, times_transposed
 
 ROWS = 440  # of a product: with fewer it is slower, with more fewer units are the same
 STEP, SIDE = 128, 32  # numbers of units, and of samples m, are multiples: oneDNN makes code for each size, in .7 ms
@@ -77,8 +77,8 @@ def sums(weights: Tensor, ours: Tensor, theirs: Tensor, scaled: Tensor) -> Tenso
     each, once = split(ours)
     shape = len(weights), len(ours), len(each)
     left = torch.mul(columns(weights, each)[:, None], columns(ours, each), out=scaled[: math.prod(shape)].view(shape))
-    found = times_transposed(packed(left.flatten(0, 1)), columns(theirs, each))
-    same = times_transposed(packed(columns(weights, once) * columns(ours[:1], once)), columns(theirs, once))
+    found = times_transposed(left.flatten(0, 1), columns(theirs, each))
+    same = times_transposed(columns(weights, once) * columns(ours[:1], once), columns(theirs, once))
     return found.view(*shape[:2], -1).add_(same[:, None])
 
 

@@ -17,19 +17,12 @@ THERE: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-ca
 SMALLEST = 32  # sides below which copying to oneDNN's memory, and back, takes longer than it saves
 
 
-def packed(matrix: Tensor) -> Tensor:
-    """(n, w) as `times_transposed` takes it: a copy if it is float32 and not small, else the matrix itself."""
-    fits = THERE and matrix.dtype == torch.float32 and min(matrix.shape) >= SMALLEST
-    return matrix.detach().to_mkldnn() if fits else matrix
-
-
 def times_transposed(left: Tensor, right: Tensor) -> Tensor:
-    """left right', (n, m), of a `packed` matrix (n, w), and one (m, w) that need not be."""
-    if left.is_mkldnn:
-        out: Tensor = F.linear(left, right).to_dense()
-        return out
-    ours, theirs = (one.to_dense() if one.is_mkldnn else one for one in (left, right))
-    return ours @ theirs.T
+    """left right', (n, m), of (n, w) and (m, w); the left one is copied, if it is float32 and not small."""
+    if not (THERE and left.dtype == torch.float32 and min(left.shape) >= SMALLEST):
+        return left @ right.T
+    out: Tensor = F.linear(left.detach().to_mkldnn(), right).to_dense()
+    return out
 
 
 def rows_times(left: Tensor, right: Tensor) -> Tensor:

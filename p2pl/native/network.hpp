@@ -27,7 +27,7 @@ struct Arena {
 };
 
 // Layer l: z = scale W h + bias_scale b. Weights and velocities (in, out) with rows `stride` apart; the columns beyond
-// `out` hold zeros, and so stay zero.
+// `out` hold zeros when a device comes, and so stay zero while its numbers are finite.
 struct Layer {
     int64_t in, out, vectors, stride;
     float scale, bias_scale;
@@ -181,7 +181,7 @@ void update_bias(const Layer& layer, const Step& step, bool has_bias, float* del
         Vector sum = {};
         for (int64_t r = 0; r < n; ++r) sum += load(delta + r * layer.stride + o);
         descend(step, layer.bias_scale * sum, layer.bias + o, layer.bias_velocity + o,
-                       layer.bias_drift ? layer.bias_drift + o : nullptr);
+                layer.bias_drift ? layer.bias_drift + o : nullptr);
     }
     for (int64_t i = 0; layer.scale != 1 && i < n * layer.stride; i += LANES)
         store(delta + i, layer.scale * load(delta + i));
